@@ -1,0 +1,1 @@
+"""Referloop, the application. Importing this package does nothing."""
