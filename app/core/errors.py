@@ -24,7 +24,7 @@ class Vendor(StrEnum):
     REFERRAL_FACTORY = "referral_factory"
 
     @property
-    def title(self) -> str:
+    def label(self) -> str:
         return {"intercom": "Intercom", "referral_factory": "Referral Factory"}[self.value]
 
 
