@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -53,6 +55,21 @@ class Role(StrEnum):
 def normalised_email(email: object) -> str:
     """Trimmed and lower-cased, the form in which people are compared and linked; plus-addresses stay as they are."""
     return str(email).strip().lower() if email is not None else ""
+
+
+# RFC 5321's dot-atom and host name, with the letters of RFC 6531; quoted names and bare IP addresses are left out,
+# for nobody signs up with one. Reserved endings such as .test pass: whether mail arrives is not ours to judge.
+_LOCAL = r"[\w!#$%&'*+/=?^`{|}~-]+"
+_LABEL = r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?"
+_EMAIL = re.compile(rf"{_LOCAL}(?:\.{_LOCAL})*@(?:{_LABEL}\.)+(?![0-9]+$){_LABEL}")
+
+
+def is_email(text: str) -> bool:
+    """Whether ``text``, already trimmed, is one plain address: at most 254 bytes, at most 64 before the @."""
+    composed = unicodedata.normalize("NFC", text)
+    if len(composed) > 254 or not _EMAIL.fullmatch(composed):
+        return False
+    return len(composed.encode()) <= 254 and len(composed.partition("@")[0].encode()) <= 64
 
 
 @dataclass(frozen=True, slots=True)
