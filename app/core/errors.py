@@ -104,10 +104,18 @@ class Unauthorized(ApiError):
 
 
 class Rejected(ApiError):
-    """The vendor will not take this, now or later. ``code`` and the message are the vendor's own."""
+    """The vendor will not take this, now or later. ``code`` and the message are the vendor's own; ``fields`` are
+    those it names, as it names them (Intercom's attributes by path: ``custom_attributes.Plan``)."""
 
     def __init__(
-        self, vendor: Vendor, message: str, *, status: int, code: str = "", request_id: str | None = None
+        self,
+        vendor: Vendor,
+        message: str,
+        *,
+        status: int,
+        code: str = "",
+        fields: tuple[str, ...] = (),
+        request_id: str | None = None,
     ) -> None:
         super().__init__(vendor, message, status=status, request_id=request_id)
-        self.code = code
+        self.code, self.fields = code, fields
