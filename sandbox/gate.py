@@ -1,0 +1,129 @@
+"""What every call passes through, whichever vendor it is for: latency, faults and the log."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from sandbox import connection
+from sandbox.faults import AFTER, Rule
+from sandbox.world import World
+
+PREFIXES = {"/intercom": "intercom", "/referral-factory": "referral_factory"}
+
+
+def guard(app: Flask, world: World) -> None:
+    """Put the gate in front of both vendors' doors."""
+
+    @app.before_request
+    def _before() -> Response | None:
+        g.vendor = vendor = _vendor(request.path)
+        if vendor is None:
+            return None
+        latency = world.settings.latency_ms
+        if latency:
+            time.sleep(latency / 1000)
+        g.fault = rule = _struck(world, vendor)
+        return None if rule is None or rule.kind in AFTER else _fail_before(rule, vendor)
+
+    @app.after_request
+    def _after(response: Response) -> Response:
+        if g.get("vendor") is None:
+            return response
+        rule: Rule | None = g.get("fault")
+        try:
+            if rule is not None and rule.kind in AFTER:
+                response = _fail_after(rule, response, g.vendor)
+        finally:
+            _log(world, response.status_code, rule)
+        return response
+
+
+def _vendor(path: str) -> str | None:
+    return PREFIXES.get("/" + path[1:].partition("/")[0])
+
+
+def _below(path: str) -> str:
+    return "/" + path[1:].partition("/")[2]
+
+
+def _struck(world: World, vendor: str) -> Rule | None:
+    if not world.faults.rules:
+        return None
+    text = request.get_data().decode("utf-8", "replace")
+    with world.lock:
+        return world.faults.strike(vendor, request.method, _below(request.path), text)
+
+
+def _fail_before(rule: Rule, vendor: str) -> Response | None:
+    if rule.kind == "slow":
+        time.sleep(rule.ms / 1000)
+        return None
+    if rule.kind == "timeout_before":
+        time.sleep(rule.seconds)
+    if rule.kind in ("timeout_before", "reset_before"):
+        _hang_up(rule)
+    status = {"429": 429, "unavailable": 503}.get(rule.kind, rule.status)
+    return _error(vendor, status)
+
+
+def _fail_after(rule: Rule, response: Response, vendor: str) -> Response:
+    if rule.kind == "timeout_after":
+        time.sleep(rule.seconds)
+    if rule.kind in ("timeout_after", "reset_after"):
+        _hang_up(rule)
+    if rule.kind == "error_after":
+        return _error(vendor, rule.status)
+    if rule.kind == "empty_body":
+        response.set_data(b"")
+    elif rule.kind == "html_body":
+        response.set_data(b"<html><body><h1>Something went wrong</h1></body></html>")
+        response.content_type = "text/html"
+    elif response.is_json:
+        _rewrite(response, rule.kind)
+    return response
+
+
+def _rewrite(response: Response, kind: str) -> None:
+    payload = json.loads(response.get_data())
+    if kind == "missing_request_id":
+        payload.pop("request_id", None)
+    else:
+        payload["field_of_tomorrow"] = {"type": "surprise", "values": [1, None]}
+    response.set_data(json.dumps(payload))
+
+
+def _error(vendor: str, status: int) -> Response:
+    words = {429: ("rate_limit_exceeded", "Exceeded rate limit of 83 in 10_seconds")}
+    code, message = words.get(status, ("server_error", "An error occurred"))
+    if status == 503:
+        code, message = "service_unavailable", "The service is unavailable"
+    payload: dict[str, Any] = {"message": message}
+    if vendor == "intercom":
+        payload = {"type": "error.list", "errors": [{"code": code, "message": message}]}
+    return Response(json.dumps(payload), status, mimetype="application/json")
+
+
+def _hang_up(rule: Rule) -> None:
+    g.hung_up = rule.kind
+    connection.cut(request.environ)
+
+
+def _log(world: World, status: int, rule: Rule | None) -> None:
+    pattern = request.url_rule.rule if request.url_rule is not None else request.path
+    with world.lock:
+        world.calls[(g.vendor, request.method, pattern.partition("/")[2], status)] += 1
+        world.log.append(
+            {
+                "at": world.clock.now(),
+                "vendor": g.vendor,
+                "method": request.method,
+                "path": _below(request.path),
+                "query": request.query_string.decode(),
+                "status": status,
+                "fault": rule.kind if rule is not None else None,
+            }
+        )
