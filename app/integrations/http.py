@@ -278,7 +278,7 @@ def decoded(raw: bytes) -> object:
     """The JSON in a body; ``None`` for an empty one, for HTML and for what else is no JSON."""
     try:
         return json.loads(raw) if raw else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
