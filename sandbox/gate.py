@@ -115,7 +115,7 @@ def _hang_up(rule: Rule) -> None:
 def _log(world: World, status: int, rule: Rule | None) -> None:
     pattern = request.url_rule.rule if request.url_rule is not None else request.path
     with world.lock:
-        world.calls[(g.vendor, request.method, pattern.partition("/")[2], status)] += 1
+        world.calls[(g.vendor, request.method, _below(pattern), status)] += 1
         world.log.append(
             {
                 "at": world.clock.now(),

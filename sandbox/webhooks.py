@@ -176,6 +176,8 @@ class Sender:
             answer = self._pool.request(
                 method, url, headers=headers, body=body, timeout=timeout, redirect=False, preload_content=True
             )
+        except urllib3.exceptions.NewConnectionError:
+            return "no connection"
         except urllib3.exceptions.TimeoutError:
             return "timeout"
         except (urllib3.exceptions.HTTPError, OSError) as error:
