@@ -115,7 +115,7 @@ def _fault(pointer: str, cause: Cause, detail: str | None = None) -> FieldError:
 
 
 def _mapping_errors(settings: AudienceSettings, catalogue: Catalogue, rules: CampaignRules) -> Iterator[FieldError]:
-    trigger = settings.qualification.attribute if settings.qualification else None
+    trigger = _trigger_path(settings)
     taken: set[str] = set()
     for index, row in enumerate(settings.mapping):
         pointer = f"/mapping/{index}"
@@ -205,6 +205,12 @@ def trigger_at(path: str, catalogue: Catalogue) -> Attribute | None:
     return _ROLES if path == ROLE else catalogue.get(path)
 
 
+def _trigger_path(settings: AudienceSettings) -> str | None:
+    """The custom attribute that no row may fill; a rule on anything else has its own fault, or is the role."""
+    path = settings.qualification.attribute if settings.qualification else ""
+    return path if path.startswith(CUSTOM) else None
+
+
 def _trigger_fault(path: str, action: Action, catalogue: Catalogue, rules: CampaignRules) -> FieldError | None:
     pointer = "/qualification/attribute"
     if path == ROLE:
@@ -288,7 +294,7 @@ def _crm_rows(rules: CampaignRules) -> tuple[MappingRow, ...]:
 
 def _crm_cause(path: str, settings: AudienceSettings, catalogue: Catalogue, rules: CampaignRules) -> Cause | None:
     by_itself = CampaignRules(extended_types=rules.extended_types)
-    trigger = settings.qualification.attribute if settings.qualification else None
+    trigger = _trigger_path(settings)
     return target_cause(path, catalogue, by_itself, trigger=trigger)
 
 
@@ -342,7 +348,7 @@ def draft(person: Person, settings: AudienceSettings, catalogue: Catalogue, rule
 def _field_results(
     person: Person, settings: AudienceSettings, catalogue: Catalogue, rules: CampaignRules
 ) -> Iterator[FieldResult]:
-    trigger = settings.qualification.attribute if settings.qualification else None
+    trigger = _trigger_path(settings)
     taken: set[str] = set()
     for row in settings.mapping:
         cause = target_cause(row.to, catalogue, rules, trigger=trigger)
