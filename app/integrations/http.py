@@ -33,7 +33,7 @@ MESSAGE_LENGTH: Final = 300
 
 _EMAIL = re.compile(r"[^\s@'\"<>(),;:=]+@[^\s@'\"<>(),;:]+\.[^\s@'\"<>(),;:.]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
-_BLOCKED = re.compile(r"(?i)\bblock|too many requests")
+_BLOCKED = re.compile(r"(?i)\bblock|\btoo many\b")
 
 
 def unobserved(vendor: Vendor, operation: str, status: int, seconds: float) -> None:
@@ -238,7 +238,7 @@ class Line:
         status = answer.status
         if status == 429:
             return self._too_many(answer)
-        if status == 403 and is_block(answer):
+        if status == 403 and self._is_block(answer):
             return Unavailable(
                 self.vendor, f"{self.vendor.label} has blocked this address.", status=403, sent=False, down=True
             )
@@ -251,6 +251,18 @@ class Line:
                 down=status == 503,
             )
         return self._refusal(answer)
+
+    def _is_block(self, answer: Answer) -> bool:
+        """Whether a 403 turns the address away and not the token.
+
+        Referral Factory blocks the address of who exceeds its limit, in what form its pages do not say
+        (https://developers.referral-factory.com/): what is not JSON comes from a wall in front of the API, and what
+        speaks of blocking means it.
+        """
+        if answer.payload is None:
+            return True
+        said = refusal_of(answer.payload).message
+        return self.vendor is Vendor.REFERRAL_FACTORY and bool(_BLOCKED.search(said))
 
     def _too_many(self, answer: Answer) -> RateLimited:
         after = wait_of(answer.headers, self.fallback_wait)
@@ -294,16 +306,6 @@ def was_never_sent(error: Exception) -> bool:
 
 def is_timeout(error: Exception) -> bool:
     return isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TooLong)
-
-
-def is_block(answer: Answer) -> bool:
-    """Whether a 403 turns the address away and not the token.
-
-    Referral Factory blocks the address of who exceeds its limit, in what form its pages do not say
-    (https://developers.referral-factory.com/): what is not JSON comes from a wall in front of the API, and what
-    speaks of blocking means it.
-    """
-    return answer.payload is None or bool(_BLOCKED.search(refusal_of(answer.payload).message))
 
 
 def refusal_of(payload: object) -> Refusal:
