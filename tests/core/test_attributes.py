@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.attributes import STANDARD, Converted, LeftOut, convert, holds_link, mappable, same_value
@@ -277,6 +277,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(JSON_VALUES, st.sampled_from(ALL_TYPES), st.booleans())
 def test_converting_never_raises_and_what_it_gives_can_be_put_on_the_wire(value, attribute, extended_types):
     converted = convert(value, attribute, extended_types=extended_types)
@@ -286,11 +287,13 @@ def test_converting_never_raises_and_what_it_gives_can_be_put_on_the_wire(value,
         assert same_value(converted.value, converted.value, attribute)
 
 
+@settings(max_examples=40)
 @given(st.text(alphabet="0123456789-+:.,TZ e_ ", max_size=80), st.sampled_from(ALL_TYPES))
 def test_nothing_that_looks_like_a_number_or_a_date_raises(text, attribute):
     convert(text, attribute, extended_types=True)
 
 
+@settings(max_examples=40)
 @given(st.datetimes())
 def test_every_moment_of_the_calendar_is_sent_as_its_unix_second(moment):
     seconds = outcome(moment.isoformat(), DATE)

@@ -87,7 +87,7 @@ def test_a_name_that_was_not_sent_counts_as_none():
     assert sorted(plan.send(Refusal("custom_attributes.Other")).values) == ["email", "name"]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     paths=st.lists(st.sampled_from(["name", *(f"custom_attributes.{n}" for n in range(12))]), unique=True),
     data=st.data(),
@@ -110,6 +110,7 @@ def test_exactly_the_refused_ones_are_missing_and_named(paths, data, creating, n
         assert "email" in first_taken.values
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers().map(str), unique=True))
 def test_halves_are_the_whole_and_differ_by_one_at_most(paths):
     left, right = halves(paths)
@@ -155,6 +156,7 @@ def test_an_error_about_the_contact_names_no_attribute():
     assert named_attribute("User Not Found", "not_found", ["custom_attributes.User"]) is None
 
 
+@settings(max_examples=40)
 @given(st.text(), st.text(), st.lists(st.text()))
 def test_no_message_and_no_name_of_an_attribute_raises(message, code, names):
     assert named_attribute(message, code, [f"custom_attributes.{name}" for name in names]) in (
