@@ -1,0 +1,46 @@
+"""What was done for whom, or not done and why: newest first, for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select
+
+from app.storage.tables import activity
+
+FILTERS = ("campaign_id", "sync_id", "email", "verb", "outcome", "cause")
+
+
+def record(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(activity), list(rows))
+
+
+def page(
+    connection: Connection, filters: Mapping[str, Any], *, since: datetime | None, before: int | None, limit: int
+) -> Sequence[Row[Any]]:
+    """``filters`` is by the names of ``FILTERS``; the email as normalised."""
+    query = select(activity).order_by(activity.c.id.desc()).limit(limit)
+    for name, value in filters.items():
+        query = query.where(activity.c[name] == value)
+    if since is not None:
+        query = query.where(activity.c.at >= since)
+    if before is not None:
+        query = query.where(activity.c.id < before)
+    return connection.execute(query).all()
+
+
+def of_person(
+    connection: Connection, campaign_id: int, email: str | None, referral_factory_id: str | None, limit: int
+) -> Sequence[Row[Any]]:
+    """One person's, newest first."""
+    query = select(activity).where(activity.c.campaign_id == campaign_id)
+    mine = activity.c.email == email if email else activity.c.referral_factory_id == referral_factory_id
+    return connection.execute(query.where(mine).order_by(activity.c.id.desc()).limit(limit)).all()
+
+
+def remove_older(connection: Connection, before: datetime, limit: int) -> int:
+    old = select(activity.c.id).where(activity.c.at < before).order_by(activity.c.at).limit(limit)
+    return connection.execute(delete(activity).where(activity.c.id.in_(old))).rowcount

@@ -1,0 +1,71 @@
+"""Connected Referral Factory accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from app.storage.tables import programs
+
+CONNECTED, DISCONNECTED = "connected", "disconnected"
+
+
+def add(connection: Connection, **columns: Any) -> int:
+    """Raises: sqlalchemy.exc.IntegrityError where its token is there already."""
+    return int(connection.execute(insert(programs).values(columns).returning(programs.c.id)).scalar_one())
+
+
+def change(connection: Connection, program_id: int, **columns: Any) -> None:
+    """Raises: sqlalchemy.exc.IntegrityError where another program has the token."""
+    connection.execute(update(programs).where(programs.c.id == program_id).values(columns))
+
+
+def get(connection: Connection, program_id: int) -> Row[Any] | None:
+    return connection.execute(select(programs).where(programs.c.id == program_id)).first()
+
+
+def by_token_digest(connection: Connection, token_digest: str) -> Row[Any] | None:
+    return connection.execute(select(programs).where(programs.c.token_digest == token_digest)).first()
+
+
+def reconnect(connection: Connection, program_id: int, **columns: Any) -> bool:
+    """Change a disconnected program; false where it is connected by now."""
+    return bool(
+        connection.execute(
+            update(programs).where(programs.c.id == program_id, programs.c.state == DISCONNECTED).values(columns)
+        ).rowcount
+    )
+
+
+def page(connection: Connection, *, after: int | None, limit: int) -> Sequence[Row[Any]]:
+    query = select(programs).order_by(programs.c.id).limit(limit)
+    return connection.execute(query if after is None else query.where(programs.c.id > after)).all()
+
+
+def lose(connection: Connection, program_id: int, token_digest: str, cause: str) -> None:
+    """The token is refused. One that was replaced meanwhile is left alone."""
+    connection.execute(
+        update(programs)
+        .where(programs.c.id == program_id, programs.c.token_digest == token_digest)
+        .values(state=DISCONNECTED, state_cause=cause)
+    )
+
+
+def lost(connection: Connection) -> Sequence[Row[Any]]:
+    """Those whose token was refused, not those that were disconnected by a person."""
+    return connection.execute(
+        select(programs).where(programs.c.state == DISCONNECTED, programs.c.token.is_not(None))
+    ).all()
+
+
+def regain(connection: Connection, program_id: int, token_digest: str) -> bool:
+    """The token is taken again; false where it was replaced meanwhile."""
+    return bool(
+        connection.execute(
+            update(programs)
+            .where(programs.c.id == program_id, programs.c.token_digest == token_digest)
+            .values(state=CONNECTED, state_cause=None)
+        ).rowcount
+    )
