@@ -1,0 +1,1 @@
+"""The queue door: processes that work on what was kept."""

@@ -1,0 +1,89 @@
+"""Whether a vendor still takes our token: asked after a refusal, and again and again while it does not.
+
+A connection that is lost holds its work as a whole; once the vendor takes the token again, the work goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Row
+
+from app.core.causes import Cause
+from app.core.errors import ApiError, Unauthorized
+from app.storage import inbox, programs, workspaces
+from app.usecases.services import Services
+from app.usecases.setups import intercom_of
+
+CANARIES = 3
+"""How many events that wait for a permission are tried again at a time, to see whether it was given."""
+
+log = structlog.get_logger(__name__)
+
+
+def check_workspace(services: Services, workspace: Row[Any]) -> bool:
+    """Whether Intercom takes the workspace's token; a refused one marks the workspace as disconnected.
+
+    Raises: ApiError where Intercom can't be asked.
+    """
+    try:
+        intercom_of(services, workspace).me()
+    except Unauthorized:
+        with services.database.writing() as connection:
+            workspaces.lose(connection, workspace.id, workspace.token_digest, Cause.INTERCOM_UNAUTHORIZED)
+        log.warning("workspace_disconnected", workspace_id=workspace.id)
+        return False
+    return True
+
+
+def check_program(services: Services, program: Row[Any]) -> bool:
+    """The same for a Referral Factory account; listing its campaigns is the cheapest proof there is."""
+    try:
+        services.vendors.referral_factory(
+            token=services.vault.open(program.token), budget_key=str(program.id)
+        ).campaigns()
+    except Unauthorized:
+        with services.database.writing() as connection:
+            programs.lose(connection, program.id, program.token_digest, Cause.REFERRAL_FACTORY_UNAUTHORIZED)
+        log.warning("program_disconnected", program_id=program.id)
+        return False
+    return True
+
+
+def probe_connections(services: Services) -> int:
+    """Ask again for the connections that were lost; how many are back."""
+    with services.database.reading() as connection:
+        lost_workspaces = workspaces.lost(connection)
+        lost_programs = programs.lost(connection)
+    back = 0
+    for workspace in lost_workspaces:
+        back += _probe(services, f"workspace:{workspace.id}", workspace, check_workspace, workspaces.regain)
+    for program in lost_programs:
+        back += _probe(services, f"program:{program.id}", program, check_program, programs.regain)
+    with services.database.writing() as connection:
+        released = inbox.release_canaries(connection, ":permission", CANARIES, services.now())
+    if back or released:
+        services.bell.ring()
+    return back
+
+
+def _probe(services: Services, held_by: str, row: Row[Any], check: Any, regain: Any) -> int:
+    try:
+        if not check(services, row):
+            return 0
+    except ApiError:
+        return 0  # the vendor is away; this says nothing about the token
+    with services.database.writing() as connection:
+        if regain(connection, row.id, row.token_digest):
+            release(connection, held_by, services.now())
+    return 1
+
+
+def release(connection: Connection, held_by: str, now: datetime) -> None:
+    """Let go of all that waited for a connection, its missing permissions included."""
+    names: Sequence[str] = (held_by, f"{held_by}:permission")
+    for name in names:
+        inbox.release_held(connection, name, now)

@@ -1,0 +1,27 @@
+"""The first owner is made at start, from the environment, while there is no user. There is no open sign-up."""
+
+from __future__ import annotations
+
+import structlog
+from argon2 import PasswordHasher
+from sqlalchemy.exc import DBAPIError
+
+from app.storage import accounts
+from app.usecases.services import Services
+
+log = structlog.get_logger(__name__)
+
+
+def make_first_owner(services: Services, email: str | None, password: str | None) -> None:
+    """A database that is away or not migrated yet does not keep the web from starting: health must answer."""
+    if email is None or password is None:
+        return
+    try:
+        with services.database.reading() as connection:
+            if accounts.has_any(connection):
+                return
+        hashed = PasswordHasher().hash(password)
+        with services.database.writing() as connection:
+            accounts.add_owner(connection, email.strip().lower(), hashed, services.now())
+    except DBAPIError as error:
+        log.warning("first_owner_not_made", error=type(error).__name__)

@@ -1,0 +1,89 @@
+"""Every error over HTTP is a problem (RFC 9457) with a cause of the catalogue; none shows what is inside."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sentry_sdk
+import structlog
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException
+
+from app.core.causes import CATALOGUE, Cause
+from app.core.errors import ApiError, InvalidRequest, RateLimited, Unauthorized, Unavailable, Vendor
+from app.storage.database import is_unreachable
+
+log = structlog.get_logger(__name__)
+
+_CAUSES = {401: Cause.UNAUTHENTICATED, 403: Cause.TEAMMATE_NOT_PERMITTED, 404: Cause.NOT_FOUND}
+
+
+def problem(status: int, cause: str, detail: str, **more: Any) -> Response:
+    known = CATALOGUE.get(Cause(cause))
+    body = {
+        "type": f"{current_app.extensions['referloop'].public_url}/api/v1/causes#{cause}",
+        "title": known.title if known else cause,
+        "status": status,
+        "detail": detail,
+        "cause": cause,
+        **more,
+    }
+    return Response(json.dumps(body), status=status, content_type="application/problem+json")
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(InvalidRequest, _invalid)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ApiError, _vendor)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _invalid(error: InvalidRequest) -> Response:
+    more = {"errors": [fault.as_dict() for fault in error.errors]} if error.errors else {}
+    response = problem(error.status, error.cause, error.detail, **more)
+    if error.status == 401 and request.path.startswith("/api/"):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400:
+        return Response(status=status, headers=error.get_headers())
+    response = problem(status, _CAUSES.get(status, Cause.INVALID_REQUEST), error.description or error.name)
+    for name, value in error.get_headers():
+        if name.lower() in ("allow", "retry-after", "www-authenticate"):
+            response.headers[name] = value
+    return response
+
+
+def _vendor(error: ApiError) -> Response:
+    """A vendor stood in the way of what was asked here: our sender can't mend it, but may ask again."""
+    intercom = error.vendor is Vendor.INTERCOM
+    if isinstance(error, Unauthorized):
+        cause = Cause.INTERCOM_UNAUTHORIZED if intercom else Cause.REFERRAL_FACTORY_UNAUTHORIZED
+        return problem(422, cause, str(error))
+    if isinstance(error, RateLimited):
+        response = problem(503, Cause.RATE_LIMITED, str(error))
+        response.headers["Retry-After"] = str(max(1, round(error.after)))
+        return response
+    if isinstance(error, Unavailable):
+        cause = Cause.INTERCOM_UNAVAILABLE if intercom else Cause.REFERRAL_FACTORY_UNAVAILABLE
+        response = problem(503, cause, str(error))
+        response.headers["Retry-After"] = "30"
+        return response
+    return problem(422, Cause.VALUE_REFUSED_BY_INTERCOM if intercom else Cause.REFERRAL_FACTORY_REFUSED, str(error))
+
+
+def _unexpected(error: Exception) -> Response:
+    if is_unreachable(error) or isinstance(error, TimeoutError):
+        log.error("database_unreachable", error=type(error).__name__)
+        response = problem(
+            503, Cause.INTERNAL_ERROR, "The database can't be reached. Nothing was stored; send it again."
+        )
+        response.headers["Retry-After"] = "30"
+        return response
+    sentry_sdk.capture_exception(error)
+    log.exception("unexpected_error", path=request.path)
+    return problem(500, Cause.INTERNAL_ERROR, "Something broke on our side. It was recorded.")

@@ -1,0 +1,136 @@
+"""Settings become services: the only place that makes real clients, engines and connections."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import redis
+
+from app.core.errors import Vendor
+from app.integrations.budget import Budget, RedisBudget, Unlimited, impatient_redis
+from app.integrations.http import Http
+from app.integrations.intercom import HOSTS, IntercomClient
+from app.integrations.intercom import WINDOW_SECONDS as INTERCOM_WINDOW
+from app.integrations.referral_factory import WINDOW_SECONDS as REFERRAL_FACTORY_WINDOW
+from app.integrations.referral_factory import ReferralFactoryClient
+from app.metrics import InboxCollector, PrometheusMetrics
+from app.queue import RedisBell
+from app.storage.database import Database
+from app.storage.intake import Intake
+from app.storage.vault import Vault, digest
+from app.usecases.services import Services
+from config.settings import Settings
+
+
+class VendorClients:
+    """The real ways out. A client, with its kept-alive connections, is made once for a token."""
+
+    def __init__(self, settings: Settings, store: redis.Redis, metrics: PrometheusMetrics, threads: int) -> None:
+        self._settings, self._store, self._metrics = settings, store, metrics
+        self._http = Http(connections=threads + 4)
+        self._making = threading.Lock()
+        self._intercoms: dict[tuple[str, str, str | None], IntercomClient] = {}
+        self._referral_factories: dict[tuple[str, str | None], ReferralFactoryClient] = {}
+
+    def intercom(self, *, region: str, token: str, budget_key: str | None) -> IntercomClient:
+        key = (region, digest(token), budget_key)
+        with self._making:
+            client = self._intercoms.get(key)
+            if client is None:
+                base = self._settings.intercom_api_url or HOSTS[region]
+                client = IntercomClient(
+                    base, token, self._http, self._intercom_budget(budget_key), self._metrics.called
+                )
+                if budget_key is not None:
+                    self._intercoms[key] = client
+        return client
+
+    def referral_factory(self, *, token: str, budget_key: str | None) -> ReferralFactoryClient:
+        key = (digest(token), budget_key)
+        with self._making:
+            client = self._referral_factories.get(key)
+            if client is None:
+                client = ReferralFactoryClient(
+                    self._settings.referral_factory_api_url,
+                    token,
+                    self._http,
+                    self._referral_factory_budget(budget_key),
+                    self._metrics.called,
+                )
+                if budget_key is not None:
+                    self._referral_factories[key] = client
+        return client
+
+    def _intercom_budget(self, budget_key: str | None) -> Budget:
+        if budget_key is None:
+            return Unlimited()
+        return RedisBudget(
+            self._store,
+            f"referloop:budget:intercom:{budget_key}",
+            self._settings.intercom_calls_per_10s,
+            INTERCOM_WINDOW,
+            vendor=Vendor.INTERCOM,
+            led_by_headers=True,
+        )
+
+    def _referral_factory_budget(self, budget_key: str | None) -> Budget:
+        if budget_key is None:
+            return Unlimited()
+        return RedisBudget(
+            self._store,
+            f"referloop:budget:referral-factory:{budget_key}",
+            self._settings.referral_factory_calls_per_minute,
+            REFERRAL_FACTORY_WINDOW,
+            vendor=Vendor.REFERRAL_FACTORY,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class Wired:
+    """The services of one process, made after its fork, with what only its doors ask for."""
+
+    def __init__(self, settings: Settings, *, threads: int = 16) -> None:
+        self.settings = settings
+        self.store = impatient_redis(settings.redis_url)
+        self.metrics = PrometheusMetrics()
+        self.database = Database(settings.database_url, pool_size=threads)
+        self._vendors = VendorClients(settings, self.store, self.metrics, threads)
+        self.services = Services(
+            database=self.database,
+            vault=Vault(settings.encryption_keys),
+            intake=Intake(self.database),
+            vendors=self._vendors,
+            bell=RedisBell(self.store),
+            metrics=self.metrics,
+            now=_now,
+            random=random.random,
+            public_url=settings.public_url,
+            index_delay=timedelta(seconds=settings.intercom_index_delay_seconds),
+            retry_schedule=settings.retry_schedule_seconds,
+            retention=timedelta(days=settings.event_retention_days),
+        )
+
+    def redis_answers(self) -> bool:
+        try:
+            return bool(self.store.ping())
+        except redis.RedisError:
+            return False
+
+    def exposition(self) -> Callable[[], bytes]:
+        inbox = InboxCollector(self.database, time.time)
+        return lambda: self.metrics.exposition(inbox)
+
+    def close(self) -> None:
+        self._vendors.close()
+        self.store.close()
+        self.database.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

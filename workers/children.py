@@ -1,0 +1,89 @@
+"""What the worker's processes do, each from its fork to its end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import redis
+import structlog
+from prometheus_client import CollectorRegistry, make_wsgi_app, multiprocess
+from rq import SimpleWorker
+from rq.serializers import JSONSerializer
+from rq.utils import import_attribute
+
+from app.queue import DRAIN, LIVE, live_queue
+from config.settings import Settings
+from workers import schedule
+from workers.process import Process, become
+
+log = structlog.get_logger(__name__)
+
+
+def check() -> None:
+    """A mistyped job name would fail only in the worker, and only once it is called.
+
+    Raises: ValueError where a job can't be imported.
+    """
+    import_attribute(DRAIN)
+
+
+class LiveWorker(SimpleWorker):
+    """Tells the job in hand, too, that the process was asked to stop."""
+
+    stopping: threading.Event
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.stopping.set()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]  # RQ has no types here
+
+
+def live(settings: Settings) -> None:
+    """Answers the bell until it is asked to stop."""
+    process = Process(settings)
+    become(process)
+    queue = live_queue(redis.Redis.from_url(settings.redis_url))
+    worker = LiveWorker([queue], connection=queue.connection, serializer=JSONSerializer, maintenance_interval=60)
+    worker.stopping = process.stopping
+    worker.work(logging_level="WARNING", with_scheduler=False)
+    process.wired.close()
+
+
+def clock(settings: Settings) -> None:
+    """Does what recurs until it is asked to stop."""
+    process = Process(settings)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        process.stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    schedule.keep_time(process.wired.services, process.stopping)
+    process.wired.close()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """A scrape every few seconds is no news."""
+
+
+@contextmanager
+def metrics_server(port: int | None) -> Iterator[None]:
+    """The worker's own metrics, of all its processes together, where ``METRICS_PORT`` asks for them."""
+    if port is None:
+        yield
+        return
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
+    server = make_server("0.0.0.0", port, make_wsgi_app(registry), handler_class=_Quiet)  # noqa: S104 - to be scraped
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    log.info("metrics_served", port=port, queue=LIVE)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,64 @@
+"""One worker process after its fork: its services, and what its jobs share."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+
+import redis
+import structlog
+
+from app.queue import DRAIN_SECONDS, answer, ring_now
+from app.storage import inbox
+from app.wiring import Wired
+from config.settings import Settings
+from workers.drain import Drain
+
+log = structlog.get_logger(__name__)
+
+
+class Process:
+    """``stopping`` is set once the process was asked to end: what is in hand is finished, nothing more is taken."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.wired = Wired(settings, threads=settings.worker_concurrency)
+        self.stopping = threading.Event()
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+    def drain(self) -> int:
+        """Answer the bell: work until nothing is due; ring for the next job where time was up before."""
+        try:
+            answer(self.wired.store)
+        except redis.RedisError:
+            log.warning("bell_not_answered")  # its mark runs out by itself
+        services = self.wired.services
+        settled = Drain(
+            services,
+            owner=self._owner,
+            threads=self.settings.worker_concurrency,
+            seconds=DRAIN_SECONDS,
+            stopping=self.stopping,
+        ).run()
+        with services.database.reading() as connection:
+            due = inbox.is_any_due(connection, services.now())
+        if due:
+            ring_now(self.wired.store)
+        return settled
+
+
+_current: Process | None = None
+
+
+def become(process: Process) -> None:
+    """Before the first job of this process."""
+    global _current
+    _current = process
+
+
+def current() -> Process:
+    if _current is None:
+        raise RuntimeError("a job was called outside a worker process")
+    return _current

@@ -1,0 +1,68 @@
+"""Work that recurs: each kind is done by one of all workers, whoever's turn it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sentry_sdk
+import structlog
+
+from app.storage import schedules
+from app.storage.database import is_unreachable
+from app.usecases.check_connections import probe_connections
+from app.usecases.refresh_catalogue import refresh_all
+from app.usecases.services import Services
+from app.usecases.sweep import remove_old, sweep
+
+TICK_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recurring:
+    name: str
+    every: timedelta
+    work: Callable[[Services], object]
+
+
+RECURRING = (
+    # Due events whose bell was lost, and dead workers' leases: within 60 s of lease, 90 s in all.
+    Recurring("sweep", timedelta(seconds=2), sweep),
+    Recurring("probe_connections", timedelta(minutes=5), probe_connections),
+    Recurring("refresh_catalogues", timedelta(minutes=15), refresh_all),
+    Recurring("remove_old", timedelta(hours=1), remove_old),
+)
+
+
+def keep_time(services: Services, stopping: threading.Event) -> None:
+    """Until ``stopping`` is set."""
+    while not stopping.wait(TICK_SECONDS):
+        for recurring in RECURRING:
+            if stopping.is_set():
+                return
+            run_if_due(services, recurring)
+
+
+def run_if_due(services: Services, recurring: Recurring) -> bool:
+    """Whether it was this worker's turn. One kind that fails does not keep the others from their turn."""
+    try:
+        now = services.now()
+        with services.database.reading() as connection:
+            if not schedules.is_due(connection, recurring.name, now):
+                return False
+        with services.database.writing() as connection:
+            if not schedules.take_turn(connection, recurring.name, now, now + recurring.every):
+                return False
+        recurring.work(services)
+    except Exception as error:
+        if is_unreachable(error):
+            log.warning("database_unreachable", work=recurring.name)
+        else:
+            sentry_sdk.capture_exception(error)
+            log.exception("recurring_work_failed", work=recurring.name)
+        return False
+    return True
