@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
 from sandbox import connection
 from sandbox.faults import AFTER, Rule
@@ -15,7 +15,7 @@ from sandbox.world import World
 PREFIXES = {"/intercom": "intercom", "/referral-factory": "referral_factory"}
 
 
-def guard(app: Flask, world: World) -> None:
+def guard(app: Flask) -> None:
     """Put the gate in front of both vendors' doors."""
 
     @app.before_request
@@ -23,6 +23,7 @@ def guard(app: Flask, world: World) -> None:
         g.vendor = vendor = _vendor(request.path)
         if vendor is None:
             return None
+        world = _the_world()
         latency = world.settings.latency_ms
         if latency:
             time.sleep(latency / 1000)
@@ -38,8 +39,13 @@ def guard(app: Flask, world: World) -> None:
             if rule is not None and rule.kind in AFTER:
                 response = _fail_after(rule, response, g.vendor)
         finally:
-            _log(world, response.status_code, rule)
+            _log(_the_world(), response.status_code, rule)
         return response
+
+
+def _the_world() -> World:
+    world: World = current_app.extensions["sandbox"]
+    return world
 
 
 def _vendor(path: str) -> str | None:

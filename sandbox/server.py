@@ -35,7 +35,7 @@ def make_app(world: World) -> Flask:
     app.extensions["sandbox"] = world
     # A cut connection travels up to the server, which closes it.
     app.config["PROPAGATE_EXCEPTIONS"] = True
-    gate.guard(app, world)
+    gate.guard(app)
     for blueprint in (intercom.doors, referral_factory.doors, control.control, pages.pages):
         app.register_blueprint(blueprint)
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -33,9 +34,16 @@ def world() -> World:
     return World(Settings(index_delay_seconds=0))
 
 
+@pytest.fixture(scope="session")
+def app() -> Flask:
+    return make_app(World())
+
+
 @pytest.fixture
-def client(world: World) -> FlaskClient:
-    return make_app(world).test_client()
+def client(app: Flask, world: World) -> FlaskClient:
+    # Building the app takes far longer than a call: one app, and for each test a world of its own.
+    app.extensions["sandbox"] = world
+    return app.test_client()
 
 
 @pytest.fixture

@@ -41,10 +41,16 @@ class Receiver:
         return [request.get_json()["topic"] for request in self.received]
 
 
+@pytest.fixture(scope="module")
+def http() -> Iterator[HTTPServer]:
+    with HTTPServer(port=0) as running:
+        yield running
+
+
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with HTTPServer(port=0) as http:
-        yield Receiver(http)
+def receiver(http: HTTPServer) -> Receiver:
+    http.clear()
+    return Receiver(http)
 
 
 @pytest.fixture
