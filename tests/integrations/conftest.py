@@ -1,15 +1,20 @@
-"""A real server of Redis' protocol, and clients of it."""
+"""A real server of Redis' protocol, and a vendor with prepared answers."""
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 from redis import Redis, RedisError
+from werkzeug import Request, Response
 
 
 def redis_binary() -> str:
@@ -69,3 +74,25 @@ def redis(redis_server: RedisServer) -> Iterator[Redis]:
     with Redis.from_url(redis_server.url) as client:
         client.flushall()
         yield client
+
+
+class Canned:
+    """A server that gives prepared answers, in order, and keeps the requests."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self.answers: list[Response] = []
+        self.requests: list[tuple[Request, Any]] = []
+        server.expect_request(re.compile(".*")).respond_with_handler(self._answer)
+
+    def add(self, payload: object = None, status: int = 200, **headers: str) -> None:
+        self.answers.append(Response(json.dumps(payload) if payload is not None else "", status, headers))
+
+    def _answer(self, request: Request) -> Response:
+        body = request.get_data()
+        self.requests.append((request, json.loads(body) if body else None))
+        return self.answers.pop(0)
+
+
+@pytest.fixture
+def canned(httpserver: HTTPServer) -> Canned:
+    return Canned(httpserver)
