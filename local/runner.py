@@ -63,6 +63,7 @@ class Runner(manager.Manager):  # type: ignore[misc]
         self.log = log
         self._redis = redis
         self._asked = False
+        self._turns_of_killing = 0
         self._when_started: Callable[[], None] = lambda: None
 
     def run(self, when_started: Callable[[], None]) -> None:
@@ -71,7 +72,10 @@ class Runner(manager.Manager):  # type: ignore[misc]
         try:
             self.loop()
         finally:
-            end_sessions([process["pid"] for process in self._processes.values() if "pid" in process])
+            end_sessions(self._leaders())
+            for process in self._processes.values():
+                if "process" in process:
+                    process["process"].kill()  # honcho's keeper, which may wait for a log that somebody still holds
 
     def stop(self) -> None:
         """Ask for an end from another thread."""
@@ -107,9 +111,22 @@ class Runner(manager.Manager):  # type: ignore[misc]
         if self._all_started():  # else the loop comes back when honcho knows whom to stop
             super().terminate()
 
+    def kill(self) -> None:
+        """Called in each turn of the loop once the time to go is over."""
+        self._turns_of_killing += 1
+        end_sessions(self._leaders())
+        super().kill()
+
+    def _all_stopped(self) -> bool:
+        """A process that left its session, and holds the log, is not waited for."""
+        return self._turns_of_killing > 10 or super()._all_stopped()
+
     def _any_stopped(self) -> bool:
         """Asked in each turn of the loop; from the first yes on, honcho stops the others, and kills after 5 s."""
         return self._asked or self._redis.gone or super()._any_stopped()
+
+    def _leaders(self) -> list[int]:
+        return [process["pid"] for process in self._processes.values() if "pid" in process]
 
     def _first_fallen(self) -> str | None:
         ended = [name for name, process in self._processes.items() if process.get("returncode") is not None]

@@ -20,22 +20,7 @@ INTERCOM_TOKEN = "intercom-sandbox-token"  # noqa: S105  the sandbox's, known to
 INTERCOM_SECRET = "intercom-sandbox-secret"  # noqa: S105
 REFERRAL_FACTORY_TOKEN = "referral-factory-sandbox-token"  # noqa: S105
 CAMPAIGN = "Summer referral"
-
-TOPICS = [
-    "contact.lead.created",
-    "contact.lead.updated",
-    "contact.lead.added_email",
-    "contact.lead.signed_up",
-    "contact.email.updated",
-    "contact.user.created",
-    "contact.user.updated",
-    "contact.archived",
-    "contact.unarchive",
-    "contact.deleted",
-    "contact.merged",
-]
-
-ATTRIBUTES = ("plan", "Referral Campaign", "Referred By", "Referral Link", "Referral Code")
+OUR_PATH = "/webhooks/referral-factory/"
 
 AUDIENCES: dict[str, dict[str, Any]] = {
     "leads": {
@@ -43,7 +28,9 @@ AUDIENCES: dict[str, dict[str, Any]] = {
         "mapping": [
             {"from": {"field": "first_name"}, "to": "name"},
             {"from": {"field": "email"}, "to": "email"},
-            {"from": {"field": "referrer.first_name"}, "to": "custom_attributes.Referred By"},
+            {"from": {"field": "referrer.first_name"}, "to": "custom_attributes.Referrer First Name"},
+            {"from": {"field": "referrer.email"}, "to": "custom_attributes.Referrer Email"},
+            {"from": {"field": "meta.Company"}, "to": "custom_attributes.Company name"},
             {"from": {"value": CAMPAIGN}, "to": "custom_attributes.Referral Campaign"},
         ],
         "duplicates": "skip",
@@ -59,7 +46,6 @@ AUDIENCES: dict[str, dict[str, Any]] = {
             {"from": {"field": "first_name"}, "to": "name"},
             {"from": {"field": "email"}, "to": "email"},
             {"from": {"field": "url"}, "to": "custom_attributes.Referral Link"},
-            {"from": {"field": "code"}, "to": "custom_attributes.Referral Code"},
         ],
         "duplicates": "fill_blanks",
         "qualification": None,
@@ -85,6 +71,9 @@ class Door:
 
     def put(self, path: str, body: Any) -> Any:
         return self._ask("PUT", path, body)
+
+    def delete(self, path: str) -> Any:
+        return self._ask("DELETE", path, None)
 
     def items(self, path: str) -> list[dict[str, Any]]:
         """A whole list, page after page."""
@@ -151,7 +140,6 @@ def _campaign(api: Door) -> tuple[int | str, dict[str, Any] | None]:
             "client_secret": INTERCOM_SECRET,
         },
     )
-    _attributes(api, workspace["id"])
     program = _first(api.items("/programs"), name="Sandbox program") or api.post(
         "/programs", {"name": "Sandbox program", "access_token": REFERRAL_FACTORY_TOKEN}
     )
@@ -167,15 +155,8 @@ def _campaign(api: Door) -> tuple[int | str, dict[str, Any] | None]:
     return made["id"], made["webhook"]
 
 
-def _attributes(api: Door, workspace_id: int | str) -> None:
-    present = {attribute["path"] for attribute in api.items(f"/workspaces/{workspace_id}/attributes")}
-    for name in ATTRIBUTES:
-        if f"custom_attributes.{name}" not in present:
-            api.post(f"/workspaces/{workspace_id}/attributes", {"name": name, "type": "text"})
-
-
 def _tell_intercom(sandbox: Door, url: str) -> None:
-    sandbox.post(f"/intercom/{INTERCOM_APP}/webhook", {"url": url, "topics": TOPICS})
+    sandbox.post(f"/intercom/{INTERCOM_APP}/webhook", {"url": url})
 
 
 def _tell_referral_factory(
@@ -185,16 +166,23 @@ def _tell_referral_factory(
     campaign = _first(api.items("/campaigns"), id=campaign_id)
     if campaign is None:  # archived since
         return
-    path = f"/referral-factory/{campaign['referral_factory_id']}/webhooks"
+    number, urls = campaign["referral_factory_id"], campaign["webhook"]["urls"]
+    # Here rather than at PUBLIC_URL, which may lead elsewhere.
+    wanted = {topic.replace("_", "-"): places.web + urlsplit(url).path for topic, url in urls.items()}
     if webhook is None:
-        registered = {hook["url"] for hook in sandbox.items(path)}
-        if any(url.startswith(f"{places.web}/") for url in registered):
+        if _registered(sandbox, number) == set(wanted.values()):
             return
         webhook = {**campaign["webhook"], **api.post(f"/campaigns/{campaign_id}/webhook/rotate", {})}
-    for topic, url in webhook["urls"].items():
-        here = places.web + urlsplit(url).path  # PUBLIC_URL may lead elsewhere
-        headers = {webhook["header"]: webhook["secret"]}
-        sandbox.post(path, {"url": here, "topic": topic.replace("_", "-"), "headers": headers})
+    path = f"/referral-factory/{number}/webhooks"
+    sandbox.delete(path)
+    for topic, url in wanted.items():
+        sandbox.post(path, {"url": url, "topic": topic, "headers": {webhook["header"]: webhook["secret"]}})
+
+
+def _registered(sandbox: Door, number: int) -> set[str]:
+    """The addresses of ours that the sandbox's Referral Factory calls for a campaign."""
+    hooks = [hook for account in sandbox.get("/accounts")["accounts"] for hook in account["webhooks"]]
+    return {hook["url"] for hook in hooks if hook["campaign_id"] == number and OUR_PATH in hook["url"]}
 
 
 def _first(items: list[dict[str, Any]], **wanted: Any) -> dict[str, Any] | None:
