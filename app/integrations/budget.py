@@ -7,8 +7,9 @@ grants a handful of slots in one round trip and keeps no log, so that a lost Red
 How the promise holds. Slots lie ``step`` apart, and at most ``burst`` of them may be used ahead of that rhythm after
 a rest, so any stretch of ``1.02 * window`` holds at most ``limit`` slots, wherever it starts. The 2 % (and the unused
 burst, under load) take up what a call is late on its way. A slot that is not used soon is spent, never saved. Where
-Redis has lost the state, the burst counts as spent: going on in rhythm can't exceed the limit, whatever was granted
-before, and so nobody needs to wait a window, nor to remember whether this is the first start.
+Redis has lost the state, the burst counts as spent: going on in rhythm is at most one call too early, which the 2 %
+cover (of 50 calls or more), whatever was granted before; so nobody needs to wait a window, nor to remember whether
+this is the first start.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ REMAINING_SHARE: Final = 0.01
 # Answers {limit, wait} where the next slot lies beyond the horizon, else {limit, 0, offset of each slot from now}.
 # Times are of Redis' own clock, so the workers' clocks do not matter. Bulk has a rhythm of its own, 85 % of the
 # whole, leaves half of the burst to live callers, and gets nothing while one of these has to wait.
-_TAKE: Final = """
+TAKE: Final = """
 local wanted, bulk = tonumber(ARGV[1]), ARGV[2] == '1'
 local window, horizon = tonumber(ARGV[4]), tonumber(ARGV[5])
 local clock = redis.call('TIME')
@@ -75,7 +76,7 @@ return answer
 """
 
 # KEYS: the budget. ARGV: microseconds from now until which nobody calls.
-_HOLD: Final = """
+HOLD: Final = """
 local clock = redis.call('TIME')
 local till = clock[1] * 1000000 + clock[2] + tonumber(ARGV[1])
 if till > (tonumber(redis.call('HGET', KEYS[1], 'hold')) or 0) then
@@ -157,8 +158,8 @@ class RedisBudget:
         led_by_headers: bool = False,
         patience_seconds: float = 10.0,
     ) -> None:
-        self._take = redis.register_script(_TAKE)
-        self._hold = redis.register_script(_HOLD)
+        self._take = redis.register_script(TAKE)
+        self._hold = redis.register_script(HOLD)
         self._redis, self._key, self._limit, self._window = redis, key, limit, window_seconds
         self._vendor, self._led, self._patience = vendor, led_by_headers, patience_seconds
         self._leases = {False: _Lease(), True: _Lease()}

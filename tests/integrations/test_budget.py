@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
+import random
 import threading
 import time
 from bisect import bisect_left
 from multiprocessing.queues import Queue
 from pathlib import Path
 
+import fakeredis
 import pytest
+import time_machine
 from redis import Redis
 
 from app.core.errors import RateLimited, Vendor
-from app.integrations.budget import RedisBudget, Unlimited, impatient_redis, wait_of
+from app.integrations.budget import TAKE, RedisBudget, Unlimited, impatient_redis, wait_of
 
 from .conftest import RedisServer
 
@@ -255,3 +258,42 @@ def test_the_sandboxed_budget_never_waits() -> None:
 )
 def test_the_wait_is_reset_minus_date(headers: dict[str, str], seconds: float) -> None:
     assert wait_of(headers, 7.0) == seconds
+
+
+@pytest.mark.parametrize("flushes", [0, 3])
+@pytest.mark.parametrize("share_of_bulk", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("limit", [1, 2, 5, 51, 83, 167, 570, 1666])
+def test_granted_slots_never_exceed_the_limit_in_any_window(limit: int, share_of_bulk: float, flushes: int) -> None:
+    """The script alone, on a clock of the test: greedy and idle phases, batches, bulk, and a lost Redis."""
+    window, dice = 10.0, random.Random(limit)
+    slots: list[float] = []
+    flush_at = sorted(dice.uniform(0, 60) for _ in range(flushes))
+    with time_machine.travel(1_795_000_000, tick=False) as clock, fakeredis.FakeRedis() as redis:
+        take, now = redis.register_script(TAKE), 0.0
+        while now < 60:
+            if flush_at and now > flush_at[0]:
+                flush_at.pop(0)
+                redis.delete("budget")
+            bulk = int(dice.random() < share_of_bulk)
+            batch = dice.randint(1, max(1, min(limit // 100, 32)))
+            _, wait, *offsets = take(keys=["budget"], args=[batch, bulk, limit, int(window * 1e6), 200_000])
+            slots += [now + offset / 1e6 for offset in offsets]
+            idle = dice.choice([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, dice.uniform(0, 3)]) if not wait else 0
+            step = max(wait / 1e6, idle, 0.001)
+            now += step
+            clock.shift(step)
+    assert most_in_any(window, slots) <= limit + (flushes if limit < 50 else 0)
+
+
+@pytest.mark.parametrize("limit", [83, 167, 570, 1666])
+def test_nearly_the_whole_budget_is_usable(limit: int) -> None:
+    slots, now = 0, 0.0
+    with time_machine.travel(1_795_000_000, tick=False) as clock, fakeredis.FakeRedis() as redis:
+        take = redis.register_script(TAKE)
+        while now < 60:
+            _, wait, *offsets = take(keys=["budget"], args=[1, 0, limit, 10_000_000, 200_000])
+            slots += len(offsets)
+            step = wait / 1e6 if wait else 0.001
+            now += step
+            clock.shift(step)
+    assert 0.95 <= slots / (6 * limit) <= 1.01
