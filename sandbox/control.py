@@ -33,7 +33,11 @@ Intercom
     POST   /intercom/<app_id>/webhook    {"url", "topics": [...]}; topics left out: all
     POST   /intercom/<app_id>/ping
     POST   /intercom/<app_id>/auto-merge {"email"}: the oldest lead goes into the user seen last
-    PUT    /intercom/<app_id>/contacts/<id>  a change by a teammate, as PUT of the API, always notified
+    POST   /intercom/<app_id>/contacts   a contact made by a teammate or a visit, as POST of the API; like all
+                                         a teammate does it is notified even without echo, and may set
+                                         attributes that are locked for the API
+    PUT    /intercom/<app_id>/contacts/<id>  a change by a teammate, as PUT of the API
+    POST   /intercom/<app_id>/contacts/<id>/<archive, unarchive, delete or block>
     GET    /intercom/<app_id>/contacts   every contact in every state, past index and paging
 
 Referral Factory
@@ -43,7 +47,8 @@ Referral Factory
     POST   /accounts/<name>/campaigns    {"name", "id"?, "code"?, "fields"?: {"person_invited": [{"label"}]}}
     POST   /referral-factory/<account or campaign id>/webhooks
                                          {"url", "topic", "headers"?, "method"?, "encoding"?, "fields"?,
-                                         "names"?: {...} or "alternative", "sources"?}
+                                         "names"?: {...} or "alternative", "sources"?}; one with the same
+                                         url, topic and campaign is replaced
     DELETE /referral-factory/<account or campaign id>/webhooks
     POST   /referral-factory/sign-up     {"code"} of a referrer, or {"campaign_id"}; "first_name", "email",
                                          "meta"?: {label: value}, "source"?
@@ -80,9 +85,11 @@ def knob(rule: str, method: str) -> Callable[[View], View]:
             given = json.loads(request.get_data() or b"{}")
             if not isinstance(given, dict):
                 raise ValueError("the body must be an object")
-            if method != "GET":
-                world.changes += 1
-            return said(view(world, given, **variables))
+            try:
+                return said(view(world, given, **variables))
+            finally:
+                if method != "GET":
+                    world.changes += 1
 
         control.add_url_rule(rule, f"{method} {rule}", served, methods=[method])
         return view
@@ -230,11 +237,12 @@ def counts_reset(world: World, _given: dict[str, Any]) -> dict[str, Any]:
 def webhooks(world: World, _given: dict[str, Any]) -> dict[str, Any]:
     """Notifications, the latest last."""
     limit = request.args.get("limit", 100, type=int)
-    return {
-        "waiting": world.sender.waiting(),
-        "sent": [delivery.as_dict() for delivery in list(world.sender.recent)[-limit:]],
-        "lost": [delivery.as_dict() for delivery in list(world.sender.lost)[-limit:]],
-    }
+    with world.lock:
+        return {
+            "waiting": world.sender.waiting(),
+            "sent": [delivery.as_dict() for delivery in list(world.sender.recent)[-limit:]],
+            "lost": [delivery.as_dict() for delivery in list(world.sender.lost)[-limit:]],
+        }
 
 
 @knob("/state", "GET")

@@ -20,6 +20,8 @@ def guard(app: Flask) -> None:
 
     @app.before_request
     def _before() -> Response | None:
+        # Whatever the answer: a body left unread would be taken for the next call on the connection.
+        request.get_data()
         g.vendor = vendor = _vendor(request.path)
         if vendor is None:
             return None

@@ -13,13 +13,12 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from werkzeug.wrappers import Response
 
 from sandbox.faults import KINDS
-from sandbox.intercom import contacts, notifications
 from sandbox.intercom.refusals import Refused as IntercomRefused
 from sandbox.intercom.state import Contact, Workspace
 from sandbox.page_forms import FAULTS, attribute_fields, written
 from sandbox.referral_factory import people
 from sandbox.referral_factory.state import LEAD, REFERRER, Account, Campaign, Person
-from sandbox.vendor_controls import sign_up
+from sandbox.vendor_controls import sign_up, teammate_acts
 from sandbox.world import World
 
 pages = Blueprint("pages", __name__)
@@ -208,29 +207,13 @@ def contact_change(app_id: str, contact_id: str) -> Answer:
     world = _world()
     try:
         with world.lock:
-            _act(world, workspace, contact, request.form.get("action", "save"))
+            action = request.form.get("action", "save")
+            body = {"role": "user"} if action == "promote" else written(workspace, contact, request.form)
+            teammate_acts(world, workspace, contact_id, action, body)
             world.changes += 1
     except (IntercomRefused, ValueError) as error:
         return _contact_page(workspace, workspace.contacts[contact_id], wrong=str(error)), 400
     return redirect(url_for(".contact_form", app_id=app_id, contact_id=contact_id, said="Saved."), 303)
-
-
-def _act(world: World, workspace: Workspace, contact: Contact, action: str) -> None:
-    settings, now = world.settings, world.clock.now()
-    if action == "unarchive":
-        change = contacts.unarchive(workspace, settings, now, contact["id"])
-    else:
-        contact = contacts.find(workspace, contact["id"])
-        if action == "archive":
-            change = contacts.archive(workspace, settings, now, contact)
-        elif action == "delete":
-            change = contacts.delete(workspace, settings, now, contact)
-        elif action == "promote":
-            change = contacts.update(workspace, settings, now, contact, {"role": "user"})
-        else:
-            body = written(workspace, contact, request.form)
-            change = contacts.update(workspace, settings, now, contact, body)
-    notifications.announce(world, workspace, change)
 
 
 @pages.post("/faults")

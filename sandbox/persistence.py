@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 import time
@@ -42,7 +43,8 @@ def _workspace(workspace: Workspace) -> dict[str, Any]:
     kept = {name: getattr(workspace, name) for name in PLAIN}
     kept["contacts"] = [workspace.contacts[contact_id] for contact_id in workspace.order]
     kept["subscription"] = asdict(workspace.subscription)
-    return json.loads(json.dumps({**kept, "contacts": []})) | {"contacts": kept["contacts"]}
+    # Attributes and segments are changed in place, so these are copied while the lock is held.
+    return {**copy.deepcopy({**kept, "contacts": []}), "contacts": kept["contacts"]}
 
 
 def _account(account: Account) -> dict[str, Any]:

@@ -120,21 +120,19 @@ class _Process(BaseApplication):
 def serve(host: str, port: int, seed: int, settings: dict[str, Any], state: Path | None) -> None:
     """Serve until SIGTERM or SIGINT; exits the process."""
     _check_port(host, port)
-    keepers: list[Keeper] = []
     settings = {"public_url": f"http://{host}:{port}", **settings}
+    world = World(Settings(**settings), seed)
+    keeper = _keeper(world, state, frozenset(settings)) if state is not None else None
 
     def build() -> Flask:
-        world = World(Settings(**settings), seed)
-        if state is not None:
-            persistence.load(world, state, frozenset(settings))
-            keeper = Keeper(world, state)
-            keepers.append(keeper)
+        # In the worker: threads don't survive the fork.
+        if keeper is not None:
             keeper.start()
         world.sender.start()
         return make_app(world)
 
     def leave(_arbiter: Any, _worker: Any) -> None:
-        for keeper in keepers:
+        if keeper is not None:
             keeper.close()
         # Calls that are held up on purpose would else hold up the end.
         os._exit(0)
@@ -155,6 +153,14 @@ def serve(host: str, port: int, seed: int, settings: dict[str, Any], state: Path
     }
     print(f"Sandbox: {settings['public_url']}", flush=True)  # noqa: T201 - it is a command
     _Process(options, build).run()
+
+
+def _keeper(world: World, state: Path, given: frozenset[str]) -> Keeper:
+    try:
+        persistence.load(world, state, given)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.exit(f"The sandbox can't read its state from {state}: {error}.")
+    return Keeper(world, state)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -13,6 +13,13 @@ from sandbox.referral_factory.people import Joined
 from sandbox.referral_factory.state import Account, Person
 from sandbox.world import World
 
+ACTIONS: dict[str, Any] = {
+    "archive": contacts.archive,
+    "unarchive": contacts.unarchive,
+    "delete": contacts.delete,
+    "block": contacts.block,
+}
+
 
 def _workspace(world: World, app_id: str) -> Workspace:
     if app_id not in world.workspaces:
@@ -134,15 +141,47 @@ def contacts_all(world: World, _given: dict[str, Any], app_id: str) -> dict[str,
         return {"contacts": [workspace.contacts[contact_id] for contact_id in workspace.order]}
 
 
-@knob("/intercom/<app_id>/contacts/<contact_id>", "PUT")
-def contact_change(world: World, given: dict[str, Any], app_id: str, contact_id: str) -> dict[str, Any]:
-    """A change by a teammate: always notified."""
+@knob("/intercom/<app_id>/contacts", "POST")
+def contact_add(world: World, given: dict[str, Any], app_id: str) -> dict[str, Any]:
+    """A contact made by a teammate, or by a visit."""
     with world.lock:
         workspace = _workspace(world, app_id)
-        contact = contacts.find(workspace, contact_id)
-        change = contacts.update(workspace, world.settings, world.clock.now(), contact, given)
+        change = contacts.create(workspace, world.settings, world.clock.now(), given, by_teammate=True)
         notifications.announce(world, workspace, change)
         return change.contact
+
+
+@knob("/intercom/<app_id>/contacts/<contact_id>", "PUT")
+def contact_change(world: World, given: dict[str, Any], app_id: str, contact_id: str) -> dict[str, Any]:
+    """A change by a teammate."""
+    with world.lock:
+        return teammate_acts(world, _workspace(world, app_id), contact_id, "save", given)
+
+
+@knob("/intercom/<app_id>/contacts/<contact_id>/<action>", "POST")
+def contact_act(world: World, given: dict[str, Any], app_id: str, contact_id: str, action: str) -> dict[str, Any]:
+    """A teammate archives, brings back, deletes or blocks."""
+    if action not in ACTIONS:
+        raise LookupError(f"{action} is none of {', '.join(ACTIONS)}")
+    with world.lock:
+        return teammate_acts(world, _workspace(world, app_id), contact_id, action, given)
+
+
+def teammate_acts(
+    world: World, workspace: Workspace, contact_id: str, action: str, body: dict[str, Any]
+) -> dict[str, Any]:
+    """What a teammate does to a contact in Intercom's own screens: always notified."""
+    settings, now = world.settings, world.clock.now()
+    if action == "unarchive":
+        change = contacts.unarchive(workspace, settings, now, contact_id)
+    else:
+        contact = contacts.find(workspace, contact_id)
+        if action in ACTIONS:
+            change = ACTIONS[action](workspace, settings, now, contact)
+        else:
+            change = contacts.update(workspace, settings, now, contact, body, by_teammate=True)
+    notifications.announce(world, workspace, change)
+    return change.contact
 
 
 def _account(world: World, name: str) -> Account:
@@ -216,8 +255,10 @@ def hook_add(world: World, given: dict[str, Any], name: str) -> dict[str, Any]:
         account, campaign_id = _hooks_of(world, name)
         if campaign_id is not None:
             given["campaign_id"] = campaign_id
-        hook = hooks.make(given, len(account.webhooks) + 1)
-        account.webhooks.append(hook)
+        hook = hooks.make(given, max((each["id"] for each in account.webhooks), default=0) + 1)
+        same = ("url", "topic", "campaign_id")
+        others = [each for each in account.webhooks if any(each[key] != hook[key] for key in same)]
+        account.webhooks = [*others, hook]
         return hook
 
 

@@ -102,7 +102,7 @@ def create(workspace: Workspace, body: dict[str, Any], now: float) -> dict[str, 
 
 
 def _check_name_is_free(workspace: Workspace, name: str, model: str) -> None:
-    if name.lower() in {row[index].lower() for row in STANDARD for index in (0, 1)}:
+    if name.lower() in {word.lower() for row in STANDARD for word in row[:2]}:
         raise invalid(f"'{name}' is one of our standard attributes for your people data")
     taken = workspace.attributes.get(name)
     if taken is not None:
@@ -137,7 +137,7 @@ def update(workspace: Workspace, attribute_id: str, body: dict[str, Any], now: f
     return attribute
 
 
-def take(workspace: Workspace, settings: Settings, given: Any) -> dict[str, Any]:
+def take(workspace: Workspace, settings: Settings, given: Any, *, by_teammate: bool = False) -> dict[str, Any]:
     """The custom attributes of a write as they will be stored; raises what Intercom would answer."""
     if given is None:
         return {}
@@ -145,20 +145,22 @@ def take(workspace: Workspace, settings: Settings, given: Any) -> dict[str, Any]
         raise invalid("custom_attributes must be an object", "type_mismatch")
     taken: dict[str, Any] = {}
     for name, value in given.items():
-        kept, value = _take_one(workspace, settings, name, value)
+        kept, value = _take_one(workspace, settings, name, value, by_teammate=by_teammate)
         if kept:
             taken[name] = value
     return taken
 
 
-def _take_one(workspace: Workspace, settings: Settings, name: str, value: Any) -> tuple[bool, Any]:
+def _take_one(
+    workspace: Workspace, settings: Settings, name: str, value: Any, *, by_teammate: bool
+) -> tuple[bool, Any]:
     attribute = workspace.attributes.get(name)
     if attribute is None or attribute["model"] != "contact":
         return _refuse(settings.unknown_attribute, name, "unknown"), None
     answers = attribute["answers"]  # an attribute may answer otherwise than its workspace
     if attribute["archived"]:
         return _refuse(answers.get("archived_attribute", settings.archived_attribute), name, "unknown"), None
-    if not attribute["api_writable"]:
+    if not attribute["api_writable"] and not by_teammate:
         return _refuse(answers.get("locked_attribute", settings.locked_attribute), name, "locked"), None
     if value is None:
         return True, None

@@ -24,12 +24,14 @@ class Change:
     topics: list[str] = field(default_factory=list)
 
 
-def create(workspace: Workspace, settings: Settings, now: float, body: dict[str, Any]) -> Change:
+def create(
+    workspace: Workspace, settings: Settings, now: float, body: dict[str, Any], *, by_teammate: bool = False
+) -> Change:
     """POST /contacts."""
     if not any(body.get(key) for key in ("email", "external_id", "role")):
         raise invalid("One of email, external_id or role is required", "parameter_missing")
     role = "lead" if body.get("role") == "lead" else "user"
-    written = _written(workspace, settings, body)
+    written = _written(workspace, settings, body, by_teammate=by_teammate)
     email, external_id = written.get("email") or "", _text(body.get("external_id"))
     if role == "lead":
         external_id = workspace.new_uuid()
@@ -84,12 +86,20 @@ def find_by_external_id(workspace: Workspace, external_id: str) -> Contact:
     return contact
 
 
-def update(workspace: Workspace, settings: Settings, now: float, contact: Contact, body: dict[str, Any]) -> Change:
+def update(
+    workspace: Workspace,
+    settings: Settings,
+    now: float,
+    contact: Contact,
+    body: dict[str, Any],
+    *,
+    by_teammate: bool = False,
+) -> Change:
     """PUT /contacts/{id}: keys that are not in the body stay."""
     promoted = contact["role"] == "lead" and body.get("role") == "user"
     if contact["role"] == "user" and body.get("role") == "lead":
         raise Refused(400, "client_error", "Contact with user role can't be converted to a lead")
-    written = _written(workspace, settings, body)
+    written = _written(workspace, settings, body, by_teammate=by_teammate)
     if promoted or contact["role"] == "user":
         written.update(_identity(workspace, settings, contact, body, written, promoted=promoted))
     if promoted:
@@ -114,7 +124,7 @@ def _identity(
     promoted: bool,
 ) -> dict[str, Any]:
     given = _text(body.get("external_id"))
-    email = written.get("email", contact["email"])
+    email: str = written.get("email", contact["email"])
     stays_apart = contact["role"] == "user" and contact["external_id"]
     new_email = email if promoted or email != contact["email"] else ""
     if given and given != contact["external_id"]:
@@ -164,7 +174,7 @@ def _conflict(settings: Settings, holder: Contact) -> Refused:
     return Refused(409, "conflict", f"{which} contact matching those details already exists{named}")
 
 
-def _written(workspace: Workspace, settings: Settings, body: dict[str, Any]) -> dict[str, Any]:
+def _written(workspace: Workspace, settings: Settings, body: dict[str, Any], *, by_teammate: bool) -> dict[str, Any]:
     """The fields a write sets. Unknown keys at the top are passed over, as Intercom does."""
     if "email_verified" in body and not body.get("email"):
         raise invalid("email_verified can only be sent together with email")
@@ -186,7 +196,8 @@ def _written(workspace: Workspace, settings: Settings, body: dict[str, Any]) -> 
     if "unsubscribed_from_emails" in body:
         written["unsubscribed_from_emails"] = bool(body["unsubscribed_from_emails"])
     if body.get("custom_attributes") is not None:
-        written["custom_attributes"] = attributes.take(workspace, settings, body["custom_attributes"])
+        given = body["custom_attributes"]
+        written["custom_attributes"] = attributes.take(workspace, settings, given, by_teammate=by_teammate)
     return written
 
 

@@ -95,7 +95,7 @@ def notify(world: World, workspace: Workspace, topic: str, item: dict[str, Any],
     now = world.clock.now()
     if not subscription.url or not subscription.active or subscription.paused_until > now:
         return
-    envelope = {
+    envelope: dict[str, Any] = {
         "type": "notification_event",
         "app_id": workspace.app_id,
         "data": {"type": "notification_event_data", "item": item},

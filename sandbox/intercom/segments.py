@@ -22,7 +22,7 @@ def make(
         raise ValueError("person_type must be user or contact")
     if not any(key in rule for key in RULES):
         raise ValueError(f"a rule has one of {', '.join(RULES)}")
-    segment = {
+    segment: dict[str, Any] = {
         "id": workspace.new_id(now)[:18] + f"{len(workspace.segments) + 1:06x}",
         "name": name,
         "person_type": person_type,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -167,6 +168,30 @@ def test_a_state_file_is_written_only_after_changes_and_in_one_piece(tmp_path: P
     path.write_text(json.dumps({"form": 0}))
     with pytest.raises(ValueError, match="another version"):
         persistence.load(World(), path)
+
+
+@pytest.mark.enable_socket
+def test_an_unreadable_state_is_said_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text("{")
+    process = _command(_free_port(), "--state", str(path))
+    output, _ = process.communicate(timeout=10)
+    assert process.returncode != 0
+    assert re.fullmatch(r"The sandbox can't read its state from .+\.\n", output)
+
+
+@pytest.mark.enable_socket
+def test_a_refused_body_is_not_taken_for_the_next_call(session: requests.Session) -> None:
+    with server.start() as sandbox:
+        for _ in range(3):
+            refused = session.post(
+                f"{sandbox.intercom_url}/contacts",
+                json={"email": "a@b.co"},
+                headers={"Authorization": "none"},
+                timeout=5,
+            )
+            assert refused.status_code == 401
+            assert session.get(f"{sandbox.intercom_url}/me", timeout=5).status_code == 200
 
 
 def test_seeding_is_the_same_each_time(control: Caller, world: World) -> None:

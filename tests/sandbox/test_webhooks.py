@@ -158,8 +158,14 @@ def test_own_writes_need_not_echo_but_a_teammates_always_do(
     control("PUT", f"/intercom/sandbox1/contacts/{made['id']}", {"custom_attributes": {"plan": "pro"}})
     intercom("POST", "/contacts", {"role": "lead", "email": "a@b.co"})
     control("POST", "/intercom/sandbox1/auto-merge", {"email": "a@b.co"})
+    control("POST", f"/intercom/sandbox1/contacts/{made['id']}/archive")
+    control("POST", "/intercom/sandbox1/contacts", {"role": "lead", "custom_attributes": {"Health score": 5}})
     _settled(sandbox)
-    assert sorted(subscribed.topics()) == ["contact.merged", "contact.user.updated"]
+    assert sorted(subscribed.topics()) == [
+        *("contact.archived", "contact.lead.created", "contact.merged", "contact.user.updated")
+    ]
+    by_topic = {request.get_json()["topic"]: request.get_json()["data"]["item"] for request in subscribed.received}
+    assert by_topic["contact.lead.created"]["custom_attributes"] == {"Health score": 5}
     assert all("merged_from" not in request.get_json()["data"]["item"] for request in subscribed.received)
 
 
