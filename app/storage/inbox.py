@@ -20,6 +20,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal,
     literal_column,
     select,
     update,
@@ -279,7 +280,7 @@ def give_back_expired(connection: Connection, now: datetime, most_attempts: int)
         .values(
             status=case((spent, "dead"), else_="retrying"),
             cause=case((spent, "internal_error"), else_=None),
-            settled_at=case((spent, now), else_=None),
+            settled_at=case((spent, literal(now, events.c.settled_at.type)), else_=None),
             attempts=events.c.attempts + 1,
             next_attempt_at=now,
             lease_owner=None,

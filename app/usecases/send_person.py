@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -29,7 +30,7 @@ from app.core.duplicates import (
     not_restorable,
     provenance,
 )
-from app.core.errors import ApiError, Rejected, Unavailable
+from app.core.errors import ApiError, InvalidRequest, Rejected, Unavailable
 from app.core.identity import value_digest
 from app.core.mapping import EMAIL, Drafted, FieldResult, compare, creation, draft, target_cause, update
 from app.core.people import Audience, Contact, ContactDraft, Person, Scalar, normalised_email
@@ -400,10 +401,18 @@ def _refusal(services: Services, sending: Sending, to_write: ContactDraft, error
         str(error), error.code, to_write.values.keys()
     )
     if path is not None and _DOES_NOT_EXIST.search(str(error)):
-        catalogue = refresh_attributes(services, sending.setup.workspace.id)
-        cause = target_cause(path, catalogue, CampaignRules(extended_types=True), trigger=None)
-        _note_refused(services, sending, path, to_write.values[path], cause or Cause.ATTRIBUTE_UNKNOWN, trail)
+        cause = _cause_by_now(services, sending, path)
+        _note_refused(services, sending, path, to_write.values[path], cause, trail)
     return Refusal(path)
+
+
+def _cause_by_now(services: Services, sending: Sending, path: str) -> Cause:
+    """Why the attribute can't be written, by the catalogue as Intercom has it now."""
+    catalogue: Catalogue = {}
+    with suppress(ApiError, InvalidRequest):  # the person matters more than the better word
+        catalogue = refresh_attributes(services, sending.setup.workspace.id)
+    cause = target_cause(path, catalogue, CampaignRules(extended_types=True), trigger=None)
+    return cause or Cause.ATTRIBUTE_UNKNOWN
 
 
 _DOES_NOT_EXIST = re.compile(r"does(?: not|n't) exist", re.IGNORECASE)

@@ -1,4 +1,5 @@
-"""What is done again and again so that nothing stays behind: leases that ran out, bells that were lost, old rows."""
+"""What is done again and again so that nothing stays behind: leases that ran out, bells that were lost, attributes
+and segments that changed in Intercom, old rows."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.storage import activity, inbox
+from app.core.errors import ApiError, InvalidRequest
+from app.storage import activity, inbox, workspaces
+from app.usecases.refresh_catalogue import refresh_workspace
 from app.usecases.services import Services
 
 REMOVED_AT_ONCE = 1000
@@ -36,6 +39,21 @@ def sweep(services: Services) -> Swept:
     if due:
         services.bell.ring()
     return Swept(given_back, due)
+
+
+def refresh_catalogues(services: Services) -> int:
+    """Read the attributes and segments of every connected workspace anew; how many could be read."""
+    with services.database.reading() as connection:
+        connected = workspaces.connected(connection)
+    refreshed = 0
+    for workspace in connected:
+        try:
+            refresh_workspace(services, workspace.id)
+            refreshed += 1
+        except (ApiError, InvalidRequest) as error:
+            # One that is away keeps what was read last; a refused token shows at the next write.
+            log.warning("catalogue_not_refreshed", workspace_id=workspace.id, error=str(error))
+    return refreshed
 
 
 def remove_old(services: Services) -> int:

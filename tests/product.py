@@ -1,0 +1,241 @@
+"""The product as use-case tests see it: real database, vendors in memory, a clock and a bell that the test holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.fernet import Fernet
+from sqlalchemy import select
+
+from app.core.audiences import AttributeType
+from app.core.identity import content_key
+from app.core.people import Audience
+from app.storage import campaigns, inbox, programs, workspaces
+from app.storage.database import Database
+from app.storage.inbox import NewEvent, Receipt
+from app.storage.tables import activity, events, people
+from app.storage.vault import Vault, digest
+from app.usecases import process_event
+from app.usecases.receive_event import Door, receive_from_referral_factory
+from app.usecases.services import Services
+from schemas.referral_factory import Campaign
+from tests.fakes import FakeIntercom, FakeReferralFactory, custom
+
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+SETTINGS: dict[str, Any] = {
+    "action": "create_lead",
+    "mapping": [
+        {"from": {"field": "first_name"}, "to": "name"},
+        {"from": {"field": "email"}, "to": "email"},
+        {"from": {"field": "referrer.email"}, "to": "custom_attributes.Referrer Email"},
+        {"from": {"field": "meta.Company"}, "to": "custom_attributes.Company name"},
+        {"from": {"field": "meta.Seats"}, "to": "custom_attributes.Seats"},
+    ],
+    "duplicates": "skip",
+    "qualification": {"attribute": "custom_attributes.plan", "initial_value": "trial", "target_values": ["pro"]},
+}
+
+ATTRIBUTES = (
+    custom("Referrer Email"),
+    custom("Company name"),
+    custom("Referral Link"),
+    custom("Seats", AttributeType.NUMBER),
+    custom("plan", AttributeType.LIST, options=("trial", "pro")),
+)
+
+
+class RecordingBell:
+    def __init__(self) -> None:
+        self.rings = 0
+
+    def ring(self) -> None:
+        self.rings += 1
+
+
+class NoMetrics:
+    def received(self, source: str, duplicate: bool) -> None: ...
+
+    def settled(self, source: str, status: str, cause: str | None, seconds: float) -> None: ...
+
+    def activity(self, verb: str, outcome: str, cause: str | None) -> None: ...
+
+
+class DirectIntake:
+    """Keeps an event in the thread that asks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, event: NewEvent) -> Receipt:
+        with self._database.writing() as connection:
+            return inbox.keep(connection, [event])[0]
+
+
+class FakeVendors:
+    def __init__(self, intercom: FakeIntercom, referral_factory: FakeReferralFactory) -> None:
+        self._intercom, self._referral_factory = intercom, referral_factory
+
+    def intercom(self, *, region: str, token: str, budget_key: str | None) -> FakeIntercom:
+        return self._intercom
+
+    def referral_factory(self, *, token: str, budget_key: str | None) -> FakeReferralFactory:
+        return self._referral_factory
+
+
+class Product:
+    """One workspace, one program, one campaign with both audiences set up; ``events`` are what was received."""
+
+    def __init__(self, database: Database, settings: Mapping[str, Any] = SETTINGS) -> None:
+        self.time = START
+        self.bell = RecordingBell()
+        self.intercom = FakeIntercom(attributes=ATTRIBUTES)
+        self.intercom.now = int(START.timestamp())
+        self.referral_factory = FakeReferralFactory(Campaign("1", "Summer referral", "summer"))
+        self.services = Services(
+            database=database,
+            vault=Vault([Fernet.generate_key().decode()]),
+            intake=DirectIntake(database),
+            vendors=FakeVendors(self.intercom, self.referral_factory),
+            bell=self.bell,
+            metrics=NoMetrics(),
+            now=lambda: self.time,
+            random=lambda: 0.0,
+            public_url="http://127.0.0.1:8000",
+            index_delay=timedelta(seconds=180),
+            retry_schedule=(10, 60, 300),
+            retention=timedelta(days=90),
+        )
+        self.database = database
+        self.workspace_id, self.program_id, self.campaign_id = self._connect()
+        self.set_up(Audience.LEADS, settings)
+        self.intercom.calls.clear()
+
+    def close(self) -> None:
+        """Nothing to close: the database is the fixture's."""
+
+    def _connect(self) -> tuple[int, int, int]:
+        vault = self.services.vault
+        with self.database.writing() as connection:
+            workspace_id = workspaces.add(
+                connection,
+                app_id="app1",
+                name="Workspace",
+                region="us",
+                timezone="America/New_York",
+                token=vault.seal("token"),
+                token_digest=digest("token"),
+                client_secret=vault.seal("client-secret"),
+                state="connected",
+                missing_permissions=[],
+                created_at=self.time,
+            )
+            workspaces.replace_attributes(connection, workspace_id, self.intercom.attributes())
+            program_id = programs.add(
+                connection,
+                name="Program",
+                token=vault.seal("rf"),
+                token_digest=digest("rf"),
+                state="connected",
+                created_at=self.time,
+            )
+        return workspace_id, program_id, self.add_campaign(workspace_id, program_id, "1")
+
+    def add_campaign(self, workspace_id: int, program_id: int, referral_factory_id: str) -> int:
+        with self.database.writing() as connection:
+            return campaigns.add(
+                connection,
+                program_id=program_id,
+                workspace_id=workspace_id,
+                referral_factory_id=referral_factory_id,
+                name="Summer referral",
+                fields={"leads": ["Company", "Seats"], "referrers": []},
+                webhook_key=f"key-{referral_factory_id}",
+                webhook_secret=self.services.vault.seal("webhook-secret"),
+                extended_types=False,
+                crm_fields=[],
+                created_at=self.time,
+            )
+
+    def set_up(self, audience: Audience, settings: Mapping[str, Any], campaign_id: int | None = None) -> None:
+        with self.database.writing() as connection:
+            campaigns.add_audience_version(
+                connection,
+                campaign_id or self.campaign_id,
+                audience,
+                dict(settings),
+                complete=True,
+                changed_at=self.time,
+                changed_by="test",
+            )
+
+    def change(self, **settings: Any) -> None:
+        """The leads' settings with some of them changed."""
+        self.set_up(Audience.LEADS, {**SETTINGS, **settings})
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.intercom.now = int(self.time.timestamp())
+
+    def receive(self, topic: str = "joined", to_campaign: int | None = None, **payload: Any) -> int:
+        """A webhook of Referral Factory, proven and kept; its event's id."""
+        body = json.dumps(payload).encode()
+        door = Door(to_campaign or self.campaign_id, self.workspace_id, ("webhook-secret",))
+        return receive_from_referral_factory(
+            self.services,
+            door,
+            topic,
+            body=body,
+            content_type="application/json",
+            payload=payload,
+            secret="webhook-secret",
+        ).event_id
+
+    def receive_lead(self, **payload: Any) -> int:
+        """Someone complete joins through a link."""
+        return self.receive(**lead(**payload))
+
+    def work(self, owner: str = "worker") -> list[process_event.Outcome]:
+        """One claim, worked on and settled."""
+        batch = process_event.claim(self.services, owner, 50)
+        outcomes = [process_event.process(self.services, event, batch) for event in batch.events]
+        process_event.settle(self.services, owner, outcomes)
+        return outcomes
+
+    def work_until_idle(self) -> None:
+        while self.work():
+            pass
+
+    def event(self, event_id: int) -> Any:
+        with self.database.reading() as connection:
+            return connection.execute(select(events).where(events.c.id == event_id)).one()
+
+    def activity(self) -> list[Any]:
+        with self.database.reading() as connection:
+            return list(connection.execute(select(activity).order_by(activity.c.id)))
+
+    def people(self) -> list[Any]:
+        with self.database.reading() as connection:
+            return list(connection.execute(select(people).order_by(people.c.id)))
+
+    def key(self, **payload: Any) -> str:
+        return content_key(self.campaign_id, "joined", payload)
+
+
+def lead(**changes: Any) -> dict[str, Any]:
+    """The payload of a lead who joined, with all that ``SETTINGS`` needs."""
+    return {
+        "id": 7,
+        "code": "friend7",
+        "email": "Friend@Example.com",
+        "first_name": "Frida",
+        "type": "person_invited",
+        "referrer_id": 3,
+        "referrer_email": "rita@example.com",
+        "Company": "Acme",
+        "Seats": "5",
+        **changes,
+    }
