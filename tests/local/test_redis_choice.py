@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from local import redis_server
 from local.errors import CannotStartError
@@ -88,7 +90,10 @@ def test_ours_answers_and_keeps_what_it_had_and_lets_nobody_else_in(program: Pro
         with redis.Redis.from_url(server.url) as client:
             client.set("doorbell", "rung")
         port = client.connection_pool.connection_kwargs["port"]
-        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+        with (
+            redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as stranger,
+            pytest.raises(redis.AuthenticationError),
+        ):
             stranger.get("doorbell")
     assert server.gone
     assert {path.stat().st_mode & 0o077 for path in tmp_path.rglob("server.conf")} == {0}
