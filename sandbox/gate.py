@@ -73,7 +73,8 @@ def _fail_before(rule: Rule, vendor: str) -> Response | None:
     if rule.kind == "timeout_before":
         time.sleep(rule.seconds)
     if rule.kind in ("timeout_before", "reset_before"):
-        _hang_up(rule)
+        _log(_the_world(), 0, rule)  # here, for no answer will pass the gate
+        connection.cut(request.environ)
     status = {"429": 429, "unavailable": 503}.get(rule.kind, rule.status)
     return _error(vendor, status)
 
@@ -82,7 +83,7 @@ def _fail_after(rule: Rule, response: Response, vendor: str) -> Response:
     if rule.kind == "timeout_after":
         time.sleep(rule.seconds)
     if rule.kind in ("timeout_after", "reset_after"):
-        _hang_up(rule)
+        connection.cut(request.environ)
     if rule.kind == "error_after":
         return _error(vendor, rule.status)
     if rule.kind == "empty_body":
@@ -112,12 +113,12 @@ def _error(vendor: str, status: int) -> Response:
     payload: dict[str, Any] = {"message": message}
     if vendor == "intercom":
         payload = {"type": "error.list", "errors": [{"code": code, "message": message}]}
-    return Response(json.dumps(payload), status, mimetype="application/json")
-
-
-def _hang_up(rule: Rule) -> None:
-    g.hung_up = rule.kind
-    connection.cut(request.environ)
+    response = Response(json.dumps(payload), status, mimetype="application/json")
+    if vendor == "intercom" and status == 429:
+        reset = str((int(time.time()) // 10 + 1) * 10)
+        limits = {"Limit": "83", "Remaining": "0", "Reset": reset}
+        response.headers.update({f"X-RateLimit-{name}": value for name, value in limits.items()})
+    return response
 
 
 def _log(world: World, status: int, rule: Rule | None) -> None:

@@ -40,6 +40,22 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
+KIND_WORDS = {
+    "error_before": "Answers with an error",
+    "error_after": "Writes, then answers with an error",
+    "timeout_before": "Doesn’t answer",
+    "timeout_after": "Writes, then doesn’t answer",
+    "reset_before": "Hangs up",
+    "reset_after": "Writes, then hangs up",
+    "slow": "Is slow",
+    "429": "Says: too many calls (429)",
+    "unavailable": "Is unavailable (503)",
+    "empty_body": "Answers with nothing",
+    "html_body": "Answers with a web page",
+    "missing_request_id": "Leaves out the request’s id",
+    "extra_fields": "Answers with unknown fields",
+}
+
 INPUTS = {"integer": "number", "float": "number", "date": "date"}
 
 

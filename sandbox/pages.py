@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 from sandbox.faults import KINDS
 from sandbox.intercom.refusals import Refused as IntercomRefused
 from sandbox.intercom.state import Contact, Workspace
-from sandbox.page_forms import FAULTS, attribute_fields, written
+from sandbox.page_forms import FAULTS, KIND_WORDS, attribute_fields, written
 from sandbox.referral_factory import people
 from sandbox.referral_factory.state import LEAD, REFERRER, Account, Campaign, Person
 from sandbox.vendor_controls import sign_up, teammate_acts
@@ -74,6 +74,7 @@ def front() -> Answer:
             deliveries=list(islice(reversed(world.sender.recent), 20)),
             faults=world.faults.as_list(),
             fault_choices=FAULTS,
+            kind_words=KIND_WORDS,
         )
 
 

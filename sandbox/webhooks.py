@@ -69,7 +69,7 @@ class Sender:
 
     def start(self) -> None:
         """Start the threads; not before a server forks."""
-        self._pool = urllib3.PoolManager(num_pools=20, maxsize=THREADS, retries=False, cert_reqs="CERT_NONE")
+        self._pool = urllib3.PoolManager(num_pools=20, maxsize=THREADS, retries=False)
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(THREADS)]
         for thread in self._threads:
             thread.start()
@@ -180,6 +180,6 @@ class Sender:
             return "no connection"
         except urllib3.exceptions.TimeoutError:
             return "timeout"
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return type(error).__name__
         return answer.status

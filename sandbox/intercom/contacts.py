@@ -124,7 +124,7 @@ def _identity(
     promoted: bool,
 ) -> dict[str, Any]:
     given = _text(body.get("external_id"))
-    email: str = written.get("email", contact["email"])
+    email = str(written.get("email", contact["email"]))
     stays_apart = contact["role"] == "user" and contact["external_id"]
     new_email = email if promoted or email != contact["email"] else ""
     if given and given != contact["external_id"]:

@@ -139,12 +139,17 @@ def test_a_connection_is_cut_before_or_after_the_write(
     with pytest.raises(HungUp):
         intercom("POST", "/contacts", {"email": "a@b.co"})
     assert (world.workspaces["sandbox1"].live_count == 1) is written
+    (call,) = control("GET", "/log").json["calls"]
+    assert (call["fault"], call["status"]) == (kind, 200 if written else 0)
 
 
 @pytest.mark.parametrize(("kind", "status"), [("429", 429), ("unavailable", 503), ("slow", 200)])
 def test_vendors_that_are_busy(intercom: Caller, control: Caller, kind: str, status: int) -> None:
     _fault(control, kind=kind, ms=1)
-    assert intercom("GET", "/me").status_code == status
+    answer = intercom("GET", "/me")
+    assert answer.status_code == status
+    if kind == "429":
+        assert answer.headers["X-RateLimit-Remaining"] == "0"
 
 
 def test_answers_can_be_misshapen(intercom: Caller, control: Caller) -> None:

@@ -7,6 +7,8 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
+from sandbox.faults import KINDS
+from sandbox.page_forms import KIND_WORDS
 from sandbox.world import World
 from tests.sandbox.conftest import Caller
 
@@ -86,7 +88,9 @@ def test_every_value_is_escaped(client: FlaskClient, intercom: Caller) -> None:
 
 def test_faults_and_the_clock_have_buttons(client: FlaskClient, intercom: Caller, world: World) -> None:
     client.post("/faults", data={"choice": "intercom-down", "count": "1"})
-    assert "unavailable" in _text(client, "/")
+    page = _text(client, "/")
+    assert "Intercom: <b>Is unavailable (503)</b>" in page
+    assert "The fault is on." not in page
     assert [intercom("GET", "/me").status_code for _ in range(2)] == [503, 200]
     client.post("/faults", data={})
     assert world.faults.rules == []
@@ -100,3 +104,10 @@ def test_a_contact_not_yet_in_search_is_marked(client: FlaskClient, intercom: Ca
     assert "not yet in search" in _text(client, "/")
     world.clock.advance(121)
     assert "not yet in search" not in _text(client, "/")
+
+
+def test_every_kind_of_fault_has_words(client: FlaskClient, control: Caller) -> None:
+    for kind in KINDS:
+        control("POST", "/faults", {"kind": kind})
+    page = _text(client, "/")
+    assert all(f"<b>{words}</b>" in page for words in KIND_WORDS.values())
