@@ -31,9 +31,9 @@ check: $(INSTALLED) ## Check style, types and who imports whom
 	$(BIN)/lint-imports
 
 lock: $(INSTALLED) ## Pin the requirements anew, after a change of an .in file
-	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url requirements.in --output-file requirements.txt
-	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url requirements-dev.in --output-file requirements-dev.txt
 
 bench: $(INSTALLED) ## Measure how much the service takes and how fast

@@ -6,10 +6,12 @@ import io
 import multiprocessing
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from honcho.environ import parse_procfile
@@ -43,7 +45,15 @@ def main(environ: Mapping[str, str]) -> int:
         commands = parse_procfile((ROOT / "Procfile").read_text()).processes
         migrate(commands.pop("release"), children)
         with redis_server.running(chosen, VAR) as redis:
-            return run(commands, children | {"REDIS_URL": redis.url}, redis, known, sandbox_port)
+            together = {"REDIS_URL": redis.url, "PROMETHEUS_MULTIPROC_DIR": str(fresh(VAR / "metrics"))}
+            return run(commands, children | together, redis, known, sandbox_port)
+
+
+def fresh(folder: Path) -> Path:
+    """An empty folder: web and worker keep their counts in one, so that `/metrics` has those of both."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
 
 
 def migrate(command: str, children: Mapping[str, str]) -> None:
