@@ -179,7 +179,14 @@ _PLAIN = {
 }
 
 
-class _Digits(Whole):
+class Answer(Words):
+    """What the API says: every field is always there."""
+
+    def on_bind_field(self, _name: str, field_obj: fields.Field[Any]) -> None:
+        field_obj.required = True
+
+
+class PageLimit(Whole):
     """A whole number in an address, where everything is text."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
@@ -188,16 +195,12 @@ class _Digits(Whole):
 
 
 class PageQuery(Words):
-    limit = _Digits(1, 200, load_default=50)
+    limit = PageLimit(1, 200, load_default=50)
     cursor = Text(most=2000, metadata={"description": "`next_cursor` of the page before."})
 
 
 def page_of(item: type[Schema], name: str) -> type[Schema]:
     """The answer of a list."""
-    return Words.from_dict(
-        {
-            "items": fields.List(fields.Nested(item), required=True),
-            "next_cursor": fields.String(required=True, allow_none=True),
-        },
-        name=name,
+    return Answer.from_dict(
+        {"items": fields.List(fields.Nested(item)), "next_cursor": fields.String(allow_none=True)}, name=name
     )

@@ -171,7 +171,7 @@ def change_workspace(services: Services, workspace_id: int, changes: Mapping[str
             one has it.
         ApiError: where Intercom can't be asked.
     """
-    workspace = _known(services, workspace_id)
+    workspace = known_workspace(services, workspace_id)
     region = changes.get("region", workspace.region)
     columns: dict[str, Any] = {"name": changes.get("name", workspace.name), "region": region}
     if "client_secret" in changes:
@@ -188,7 +188,8 @@ def change_workspace(services: Services, workspace_id: int, changes: Mapping[str
         services.bell.ring()
 
 
-def _known(services: Services, workspace_id: int) -> Row[Any]:
+def known_workspace(services: Services, workspace_id: int) -> Row[Any]:
+    """Raises: InvalidRequest 404."""
     with services.database.reading() as connection:
         workspace = workspaces.get(connection, workspace_id)
     if workspace is None:
@@ -225,7 +226,7 @@ def disconnect_workspace(services: Services, workspace_id: int) -> None:
 
     Raises: InvalidRequest 404.
     """
-    _known(services, workspace_id)
+    known_workspace(services, workspace_id)
     with services.database.writing() as connection:
         workspaces.change(
             connection,

@@ -1,0 +1,143 @@
+"""Rows as the API shows them, before the schemas write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from app.storage import workspaces
+from app.usecases.attribute_choices import Choice
+from app.usecases.set_up_audience import ShownAudience
+from app.usecases.show_person import Moment
+from schemas.audiences import document_from
+from schemas.referral_factory import Campaign
+
+_HOSTS = {"us": "app.intercom.com", "eu": "app.eu.intercom.com", "au": "app.au.intercom.com"}
+
+WEBHOOK_HEADER = "X-Referloop-Secret"
+
+Workspaces = Mapping[int, Row[Any]]
+
+
+def columns(row: Row[Any]) -> dict[str, Any]:
+    """By name: a row's own attributes are those of a tuple, ``count`` among them."""
+    return dict(row._mapping)
+
+
+def workspaces_of(connection: Connection, rows: Iterable[Row[Any]]) -> Workspaces:
+    """The workspaces that the rows' contacts are in."""
+    return workspaces.by_ids(connection, {row.workspace_id for row in rows})
+
+
+def contact(row: Row[Any], spaces: Workspaces) -> dict[str, Any] | None:
+    workspace = spaces.get(row.workspace_id)
+    if row.contact_id is None or workspace is None:
+        return None
+    return {"id": row.contact_id, "role": row.contact_role, "url": contact_url(workspace, row.contact_id)}
+
+
+def contact_url(workspace: Row[Any], contact_id: str) -> str:
+    """Where a teammate sees the contact in Intercom."""
+    host = _HOSTS.get(workspace.region, _HOSTS["us"])
+    return f"https://{host}/a/apps/{workspace.app_id}/users/{contact_id}/all-conversations"
+
+
+def attribute(choice: Choice) -> dict[str, Any]:
+    found, why_not = choice
+    return {
+        "name": found.name,
+        "path": found.path,
+        "label": found.label,
+        "type": found.type,
+        "options": found.options,
+        "writable": found.writable,
+        "archived": found.archived,
+        "mappable": why_not is None,
+        "cause": why_not,
+    }
+
+
+def campaign(row: Row[Any], public_url: str, secret: str | None = None) -> dict[str, Any]:
+    base = f"{public_url}/webhooks/referral-factory/{row.webhook_key}"
+    topics = {"joined": "joined", "qualified": "qualified", "reward_issued": "reward-issued"}
+    webhook = {
+        "key": row.webhook_key,
+        "secret": secret,
+        "header": WEBHOOK_HEADER,
+        "urls": {name: f"{base}/{topic}" for name, topic in topics.items()},
+    }
+    state = "active" if row.archived_at is None else "archived"
+    return {**columns(row), "state": state, "webhook": webhook}
+
+
+def found_campaign(found: Campaign) -> dict[str, Any]:
+    return {
+        "referral_factory_id": found.referral_factory_id,
+        "name": found.name,
+        "code": found.code,
+        "status": found.status,
+        "fields": {"leads": list(found.leads), "referrers": list(found.referrers)},
+    }
+
+
+def audience(shown: ShownAudience) -> dict[str, Any]:
+    return {
+        **document_from(shown.settings),
+        "setup_required": shown.setup_required,
+        "warnings": shown.warnings,
+        "version": shown.version,
+        "changed_at": shown.changed_at,
+        "changed_by": shown.changed_by,
+    }
+
+
+def version(row: Row[Any]) -> dict[str, Any]:
+    return {
+        **row.settings,
+        "version": row.version,
+        "changed_at": row.changed_at,
+        "changed_by": row.changed_by,
+    }
+
+
+def activity(row: Row[Any], spaces: Workspaces) -> dict[str, Any]:
+    person = {"referral_factory_id": row.referral_factory_id, "code": row.code, "email": row.email}
+    return {**columns(row), "person": person, "contact": contact(row, spaces)}
+
+
+def event(row: Row[Any]) -> dict[str, Any]:
+    """A settled event has no next attempt, nor has one that waits for a vendor as a whole."""
+    waits = row.status in ("received", "retrying") and row.held_by is None
+    return {**columns(row), "next_attempt_at": row.next_attempt_at if waits else None}
+
+
+def person(row: Row[Any], spaces: Workspaces) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "campaign_id": row.campaign_id,
+        "audience": row.audience,
+        "referral_factory": {
+            "id": row.referral_factory_id,
+            "code": row.code,
+            "email": row.email,
+            "first_name": row.first_name,
+            "url": row.url,
+        },
+        "contact": contact(row, spaces),
+        "qualification": {
+            "state": row.qualification_state,
+            "since": row.qualification_since,
+            "cause": row.qualification_cause,
+        },
+    }
+
+
+def moment(one: Moment) -> dict[str, Any]:
+    """One line of a person's timeline."""
+    row = columns(one.row)
+    if one.kind == "activity":
+        return {**row, "kind": one.kind, "topic": None, "status": None}
+    unknown: dict[str, Any] = {"verb": None, "outcome": None, "fields": []}
+    return {**row, **unknown, "kind": one.kind, "at": one.at, "event_id": row["id"], "detail": row["error"]}
