@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,7 +25,9 @@ from sandbox.settings import Settings
 from sandbox.world import World
 
 THREADS = 96
-STOP_SECONDS = 1
+STOP_SECONDS = 10  # for writing a large state; usually it takes a fraction of one
+LAST_ANSWERS_SECONDS = 0.2
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 # The rules of these modules are registered when they are imported, before any app takes the blueprints.
 _WITH_RULES = (catalogue_doors, contact_doors, vendor_controls)
@@ -131,11 +135,18 @@ def serve(host: str, port: int, seed: int, settings: dict[str, Any], state: Path
         world.sender.start()
         return make_app(world)
 
-    def leave(_arbiter: Any, _worker: Any) -> None:
+    def leave(_number: Any, _frame: Any) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        time.sleep(LAST_ANSWERS_SECONDS)
         if keeper is not None:
             keeper.close()
-        # Calls that are held up on purpose would else hold up the end.
+        # Not by way of the server's own end, which waits for calls that are held up on purpose.
         os._exit(0)
+
+    def listen_for_the_end(_worker: Any) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, leave)
 
     options = {
         "bind": f"{host}:{port}",
@@ -146,8 +157,8 @@ def serve(host: str, port: int, seed: int, settings: dict[str, Any], state: Path
         "keepalive": 75,
         "timeout": 0,
         "graceful_timeout": STOP_SECONDS,
+        "post_worker_init": listen_for_the_end,
         "loglevel": "warning",
-        "worker_exit": leave,
         "control_socket_disable": True,
         "proc_name": "sandbox",
     }

@@ -122,6 +122,7 @@ def reference(kept: Contact, **more: Any) -> dict[str, Any]:
 def notified(workspace: Workspace, kept: Contact) -> dict[str, Any]:
     """A contact in a notification: the same, but with ISO times."""
     item = contact(workspace, kept)
+    del item["email_domain"]  # not seen in notifications
     for key in ("created_at", "updated_at", "signed_up_at", "last_seen_at"):
         if kept[key] is not None:
             item[key] = datetime.fromtimestamp(kept[key], UTC).isoformat(timespec="milliseconds")

@@ -111,7 +111,7 @@ def test_as_a_command_it_keeps_its_people_in_a_file(
         assert output == f"The sandbox can't listen on 127.0.0.1:{port}: Address already in use.\n"
     finally:
         seconds, output = _stop(process, how)
-    assert seconds < 3
+    assert seconds < 2
     assert output == f"Sandbox: http://127.0.0.1:{port}\n"
     again = World()
     assert persistence.load(again, state)
