@@ -13,50 +13,50 @@ REFUSALS = ("named", "unnamed", "ignore")
 
 DEFAULTS: dict[str, Any] = {
     # Both vendors
-    "latency_ms": 0,
-    "public_url": "http://127.0.0.1:9100",
+    "latency_ms": 0,  # what each call takes at least
+    "public_url": "http://127.0.0.1:9100",  # what referral links begin with
     # Intercom: search
-    "index_delay_seconds": 120,
-    "per_page_above_max": "cap",
+    "index_delay_seconds": 120,  # how long search shows what was before a write
+    "per_page_above_max": "cap",  # cap, or error: 400
     # Intercom: limits
-    "intercom_calls_per_10s": 1666,
-    "permission_answer": 403,
-    "permission_code": "action_forbidden",
+    "intercom_calls_per_10s": 1666,  # a workspace
+    "permission_answer": 403,  # 403 or 401 where a permission is missing
+    "permission_code": "action_forbidden",  # the code of that 403
     # Intercom: what it does with attribute values
-    "unknown_attribute": "named",
-    "archived_attribute": "named",
-    "locked_attribute": "ignore",
-    "list_outside_options": "unnamed",
-    "text_too_long": "truncate",
+    "unknown_attribute": "named",  # there is no such attribute
+    "archived_attribute": "named",  # in the words for an unknown one
+    "locked_attribute": "ignore",  # not writable by the API
+    "list_outside_options": "unnamed",  # also accept: it is stored
+    "text_too_long": "truncate",  # over 255 characters; also truncate, accept
     "type_mismatch": "unnamed",
-    "rule_violation": "unnamed",
+    "rule_violation": "unnamed",  # a pattern or length set in Intercom's screens
     # Intercom: who conflicts with whom
-    "new_external_id_with_used_email": "second_user",
-    "conflict_names_id": True,
-    "several_users_conflict": "unnamed",
-    "unchanged_put_counts": True,
+    "new_external_id_with_used_email": "second_user",  # second_user, or conflict
+    "conflict_names_id": True,  # whether a 409 says which id
+    "several_users_conflict": "unnamed",  # named: the oldest; unnamed: a text without an id
+    "unchanged_put_counts": True,  # a PUT of the same values moves updated_at and notifies
     # Intercom: webhooks
-    "echo_own_writes": True,
-    "merged_from_in_webhook": True,
-    "webhook_retry_seconds": 60,
+    "echo_own_writes": True,  # notify of what the API itself wrote
+    "merged_from_in_webhook": True,  # contact.merged says which lead is gone
+    "webhook_retry_seconds": 60,  # by the simulated clock
     "webhook_timeout_seconds": 5,
-    "intercom_webhook_duplicate": 0.0,
+    "intercom_webhook_duplicate": 0.0,  # probabilities
     "intercom_webhook_lose": 0.0,
     "intercom_webhook_reorder": 0.0,
     "intercom_webhook_delay": 0.0,
-    "intercom_webhook_delay_seconds": 10,
+    "intercom_webhook_delay_seconds": 10,  # for those that the dice delay
     # Referral Factory
-    "referral_factory_calls_per_minute": 600,
-    "referral_factory_window": "sliding",
-    "referral_factory_abuses_before_block": 3,
+    "referral_factory_calls_per_minute": 600,  # an account
+    "referral_factory_window": "sliding",  # sliding, or fixed: by the minute
+    "referral_factory_abuses_before_block": 3,  # this many 429s are forgiven
     "referral_factory_block_seconds": 604800,
-    "referral_factory_block_answer": "403",
-    "referral_factory_get_by_email": False,
-    "referral_factory_qualify_twice": "ok",
-    "referral_factory_ambiguous_email": "first",
-    "referral_factory_slow_probability": 0.0,
+    "referral_factory_block_answer": "403",  # 403, 429, or close: hang up
+    "referral_factory_get_by_email": False,  # GET /users/<email> works
+    "referral_factory_qualify_twice": "ok",  # ok: 200, or refuse: 422
+    "referral_factory_ambiguous_email": "first",  # first by id, lead, or refuse: 422
+    "referral_factory_slow_probability": 0.0,  # the long tail
     "referral_factory_slow_seconds": 26,
-    "referral_factory_webhook_duplicate": 0.0,
+    "referral_factory_webhook_duplicate": 0.0,  # probabilities
     "referral_factory_webhook_lose": 0.0,
     "referral_factory_webhook_reorder": 0.0,
     "referral_factory_webhook_delay": 0.0,
