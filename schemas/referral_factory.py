@@ -8,16 +8,13 @@ their common other spellings are understood, in JSON and in forms.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
-from app.core.errors import InvalidRequest, NotUnderstood
+from app.core.errors import NotUnderstood
 from app.core.events import CampaignEvent, Joined, Qualified, RewardIssued
 from app.core.people import META, REFERRER, Audience, Person, Scalar, Value
 
@@ -99,7 +96,6 @@ _OTHER_NAMES: Final = {
 
 _ENVELOPES: Final = ("data", "user", "payload", "person")
 _NESTED: Final = {"referrer": "referrer_", "campaign": "campaign_", "analytics": ""}
-_BRACKETS: Final = re.compile(r"^([^\[\]]+)\[([^\[\]]+)\]$")
 _EVENTS: Final[Mapping[str, type[CampaignEvent]]] = {
     "joined": Joined,
     "qualified": Qualified,
@@ -168,25 +164,6 @@ def campaign_from(payload: object) -> Campaign:
         referrers=tuple(_labels(labels.get("person_referring"))),
         users=_count(analytics.get("users")) if isinstance(analytics, dict) else None,
     )
-
-
-def payload_from(body: bytes, content_type: str) -> dict[str, object]:
-    """A webhook's body as an object, from JSON or a form.
-
-    Raises ``InvalidRequest``: 415 for another content type, 400 for what is not an object of that form.
-    """
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/x-www-form-urlencoded":
-        return _form(body)
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise InvalidRequest("The content type must be application/json or a form.", status=415)
-    try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("The body is not JSON.", status=400) from error
-    if not isinstance(payload, dict):
-        raise InvalidRequest("The body is not a JSON object.", status=400)
-    return payload
 
 
 def event_from(topic: str, payload: Mapping[str, object]) -> CampaignEvent:
@@ -287,23 +264,6 @@ def _flattened(payload: Mapping[str, object]) -> Iterator[tuple[str, Value]]:
             yield from ((f"{prefix}{inner}", _value(each)) for inner, each in value.items() if _is_scalar(each))
         elif _is_scalar(value):
             yield name, _value(value)
-
-
-def _form(body: bytes) -> dict[str, object]:
-    """A form's fields; ``referrer[email]`` is how PHP nests them."""
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=1000)
-    except ValueError as error:
-        raise InvalidRequest("The body is not a form.", status=400) from error
-    if not pairs:
-        raise InvalidRequest("The body is not a form, or an empty one.", status=400)
-    fields_: dict[str, object] = {}
-    for name, value in pairs:
-        nested = _BRACKETS.match(name)
-        below = fields_.setdefault(nested[1], {}) if nested else fields_
-        if isinstance(below, dict):
-            below[nested[2] if nested else name] = value
-    return fields_
 
 
 def _letters(name: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from pytest_socket import enable_socket
 from sqlalchemy import text
 
@@ -15,6 +17,9 @@ from tests.product import Product
 from tests.servers import has_postgres, postgres
 
 KINDS = ["sqlite", *(["postgresql"] if has_postgres() else [])]
+
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @pytest.fixture(scope="session")

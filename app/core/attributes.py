@@ -14,6 +14,7 @@ from types import MappingProxyType
 from app.core.audiences import Attribute, AttributeType, CampaignRules, Catalogue
 from app.core.causes import Cause
 from app.core.people import CUSTOM, Scalar, is_blank, normalised_email
+from app.core.text import is_storable
 
 TEXT_LIMIT = 255
 """Code points in a text value (developers.intercom.com, 1.x users reference; what 2.x does beyond it is not said)."""
@@ -129,7 +130,7 @@ def as_text(value: Scalar) -> str | None:
     if isinstance(value, int):
         # Python refuses to spell integers of thousands of digits; any text beyond the limit will do.
         return str(value) if value.bit_length() <= 1024 else "9" * (TEXT_LIMIT + 1)
-    return None if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value) else value
+    return value if is_storable(value) else None
 
 
 def _to_text(value: Scalar) -> Conversion:

@@ -14,7 +14,7 @@ from typing import Any
 import sentry_sdk
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from app.core.causes import Cause
 from app.core.errors import ApiError, InvalidRequest, NotUnderstood, Unauthorized, Vendor
@@ -23,7 +23,9 @@ from app.core.identity import person_key
 from app.core.mapping import FieldResult, setup_required
 from app.core.people import Contact, Person, normalised_email
 from app.core.retry import GiveUp, Park, RetryIn, Scope, decide
+from app.core.text import storable
 from app.storage import activity, inbox, links, people, workspaces
+from app.storage.database import is_unreachable
 from app.storage.inbox import Event, Settling
 from app.storage.links import Creation, CreationOutcome, Link
 from app.storage.people import PersonRecord
@@ -32,8 +34,9 @@ from app.usecases.complete_person import complete_person
 from app.usecases.send_person import Sending, Sent, Trail, Wait, send_person
 from app.usecases.services import Services
 from app.usecases.setups import Setup, load_setups
+from schemas.bodies import object_from
 from schemas.intercom import notification_from
-from schemas.referral_factory import event_from, payload_from
+from schemas.referral_factory import event_from
 
 LEASE = timedelta(seconds=60)
 
@@ -105,15 +108,18 @@ def process(services: Services, event: Event, batch: Batch) -> Outcome:
 
 
 def settle(services: Services, owner: str, outcomes: Sequence[Outcome]) -> None:
-    """Keep what came of events, several in one transaction; if they can't be kept together, then one by one."""
+    """Keep what came of events, several in one transaction; if they can't be kept together, then one by one.
+
+    Raises: DBAPIError where the database is away; the leases run out then.
+    """
     try:
         with services.database.writing() as connection:
             _record(connection, owner, outcomes, services.now())
-    except IntegrityError:
-        if len(outcomes) == 1:
+    except DBAPIError as error:
+        if is_unreachable(error) or _is_bare(outcomes):
             raise
         for outcome in outcomes:
-            settle(services, owner, [outcome])
+            settle(services, owner, [outcome if len(outcomes) > 1 else _unkeepable(outcome, error)])
         return
     for outcome in outcomes:
         settling = outcome.settling
@@ -130,6 +136,19 @@ def settle(services: Services, owner: str, outcomes: Sequence[Outcome]) -> None:
             attempts=settling.attempts,
             seconds=round(waited, 3),
         )
+
+
+def _is_bare(outcomes: Sequence[Outcome]) -> bool:
+    """Nothing is left that could be left away."""
+    return len(outcomes) == 1 and not (outcomes[0].activity or outcomes[0].people or outcomes[0].refused)
+
+
+def _unkeepable(outcome: Outcome, error: DBAPIError) -> Outcome:
+    """What came of the event can't be kept, which is a bug of ours: the event itself is not lost, and says so."""
+    sentry_sdk.capture_exception(error)
+    log.error("outcome_not_kept", event_id=outcome.event.id, error=type(error.orig).__name__)
+    settling = _settling(outcome.event, "dead", Cause.INTERNAL_ERROR, error=type(error.orig).__name__)
+    return Outcome(outcome.event, settling, links=outcome.links, creations=outcome.creations)
 
 
 def _record(connection: Connection, owner: str, outcomes: Sequence[Outcome], now: datetime) -> None:
@@ -149,7 +168,7 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[Outcome], now
 
 def _from_intercom(event: Event) -> Outcome:
     """A contact's change means something only for watched leads and syncs; the payload is other people's data."""
-    notification = notification_from(payload_from(event.payload or b"", event.content_type))
+    notification = notification_from(object_from(event.payload or b"", event.content_type))
     if notification.change is None:
         return Outcome(event, _settling(event, "done", Cause.TOPIC_WITHOUT_MEANING))
     return Outcome(event, _settling(event, "done", Cause.NOT_A_TRACKED_LEAD, drop_payload=True))
@@ -162,7 +181,7 @@ def _from_referral_factory(services: Services, event: Event, batch: Batch, trail
     setup = batch.setups[event.campaign_id or 0]
     if setup.archived:
         return Outcome(event, _settling(event, "done", Cause.CAMPAIGN_ARCHIVED))
-    said = event_from(event.topic, payload_from(event.payload or b"", event.content_type))
+    said = event_from(event.topic, object_from(event.payload or b"", event.content_type))
     named = said.person.text("campaign_id")
     if named is not None and named != setup.referral_factory_id:
         return _done(setup, event, said.person, "send", Sent("ignored", Cause.CAMPAIGN_MISMATCH))
@@ -285,10 +304,10 @@ def _activity_row(
         "verb": verb,
         "outcome": sent.outcome,
         "cause": sent.cause.value if sent.cause else None,
-        "detail": sent.detail,
-        "referral_factory_id": _storable(person.referral_factory_id),
-        "code": _storable(person.code),
-        "email": _storable(normalised_email(person.email)) or None,
+        "detail": storable(sent.detail),
+        "referral_factory_id": storable(person.referral_factory_id),
+        "code": storable(person.code),
+        "email": storable(normalised_email(person.email)) or None,
         "workspace_id": setup.workspace.id,
         "contact_id": contact.id if contact else None,
         "contact_role": contact.role.value if contact else None,
@@ -306,33 +325,23 @@ def _person_record(
     setup: Setup, event: Event, person: Person, sent: Sent, contact: Contact | None, sending: Sending | None
 ) -> PersonRecord:
     assert person.audience is not None  # noqa: S101 - the caller has looked
-    email = _storable(normalised_email(person.email)) or None
+    email = storable(normalised_email(person.email)) or None
     return PersonRecord(
         campaign_id=setup.campaign_id,
         audience=person.audience.value,
         workspace_id=setup.workspace.id,
         person_key=person_key(setup.workspace.id, email) if email else None,
-        referral_factory_id=_storable(person.referral_factory_id),
-        code=_storable(person.code),
+        referral_factory_id=storable(person.referral_factory_id),
+        code=storable(person.code),
         email=email,
-        first_name=_storable(person.text("first_name")),
-        url=_storable(person.text("url")),
-        values={name: _storable(value) if isinstance(value, str) else value for name, value in person.values.items()},
+        first_name=storable(person.text("first_name")),
+        url=storable(person.text("url")),
+        values={name: storable(value) if isinstance(value, str) else value for name, value in person.values.items()},
         contact_id=contact.id if contact else None,
         contact_role=contact.role.value if contact else None,
         sent_received_at=event.received_at if sending and sent.outcome in ("created", "updated") else None,
         qualification_cause=sent.cause.value if sent.cause else None,
     )
-
-
-MOST_TEXT = 2000
-
-
-def _storable(text: str | None) -> str | None:
-    """Text within what an index bears, and without what PostgreSQL can't store."""
-    if text is None:
-        return None
-    return "".join(c for c in text[:MOST_TEXT] if c != "\0" and not "\ud800" <= c <= "\udfff")
 
 
 # What becomes of the event
@@ -355,7 +364,7 @@ def _settling(
         status=status,
         attempts=event.attempts if attempts is None else attempts,
         cause=cause.value if cause else None,
-        error=error,
+        error=storable(error),
         next_attempt_at=due or event.received_at,
         held_by=held_by,
         drop_payload=drop_payload,

@@ -17,6 +17,7 @@ from app.core.identity import (
     referral_factory_key,
 )
 from app.core.signatures import SignatureError, verify_intercom, verify_secret
+from app.core.text import is_storable
 from app.storage import campaigns, workspaces
 from app.storage.inbox import NewEvent, Receipt
 from app.usecases.services import Services
@@ -37,7 +38,7 @@ class Door:
 
 def campaign_door(services: Services, key: str, topic: str) -> Door:
     """Raises: InvalidRequest 404 for an unknown key or topic."""
-    if topic in CAMPAIGN_TOPICS and _storable(key):
+    if topic in CAMPAIGN_TOPICS and is_storable(key):
         with services.database.reading() as connection:
             campaign = campaigns.by_webhook_key(connection, key)
         if campaign is not None:
@@ -112,7 +113,7 @@ def receive_from_intercom(
 def _verified_workspace(services: Services, app_id: str, body: bytes, signature: str | None) -> int:
     """The workspace that the body names and whose secret signed it; a disconnected one is still verified."""
     with services.database.reading() as connection:
-        workspace = workspaces.by_app_id(connection, app_id) if _storable(app_id) else None
+        workspace = workspaces.by_app_id(connection, app_id) if is_storable(app_id) else None
     if workspace is not None:
         secrets = _valid(services, workspace.client_secret, workspace.former_client_secret, workspace.former_until)
         with suppress(SignatureError):
@@ -123,11 +124,6 @@ def _verified_workspace(services: Services, app_id: str, body: bytes, signature:
         status=401,
         cause="unauthenticated",
     )
-
-
-def _storable(text: str) -> bool:
-    """Whether a database takes it as text: PostgreSQL knows no NUL, and neither knows half a surrogate pair."""
-    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
 
 
 def _keep(services: Services, event: NewEvent) -> Receipt:
@@ -148,7 +144,7 @@ MOST_TOPIC = 100
 
 def _topic(topic: object) -> str:
     """As sent, within what a column and a page can bear; no control characters, which PostgreSQL refuses."""
-    return "".join(c for c in str(topic or "")[:MOST_TOPIC] if c.isprintable() and _storable(c))
+    return "".join(c for c in str(topic or "")[:MOST_TOPIC] if c.isprintable() and is_storable(c))
 
 
 def _whose(door: Door, payload: Mapping[str, Any]) -> str | None:

@@ -17,6 +17,7 @@ from app.core.causes import Cause
 from app.core.duplicates import (
     Create,
     CreationAttempt,
+    Decision,
     Match,
     Provenance,
     Several,
@@ -218,11 +219,7 @@ def _carry_out(
     """Do what is decided; what stands in the way of it (a conflict, an archived contact) is decided anew."""
     policy = sending.settings.duplicates
     for _ in range(MOST_TURNS):
-        if found.archived_id is not None:
-            decision: object = decide_archived(found.archived_id, policy)
-        else:
-            decision = decide(found.match, policy, found.made)
-        match decision:
+        match decision_about(found, policy):
             case Skip(cause, detail):
                 return _skipped(sending, found, cause, detail, trail)
             case Unarchive(contact_id):
@@ -241,12 +238,18 @@ def _carry_out(
                 if isinstance(conflict, Sent | Wait):
                     return conflict
                 found = conflict
-            case Update() if isinstance(found.match, Match):
+            case Update() as decision if isinstance(found.match, Match):
                 updated = _update(services, intercom, sending, drafted, decision, found.match, trail, found.made)
                 if isinstance(updated, Sent):
                     return updated
                 found = _searched(intercom, sending)
     return Wait(services.index_delay.total_seconds(), spends_attempt=True)
+
+
+def decision_about(found: Found, policy: Duplicates) -> Decision:
+    if found.archived_id is not None:
+        return decide_archived(found.archived_id, policy)
+    return decide(found.match, policy, found.made)
 
 
 def _skipped(sending: Sending, found: Found, cause: Cause, detail: str, trail: Trail) -> Sent:

@@ -4,9 +4,7 @@ the sender can't mend, and never a wait for Redis or a vendor."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, NoReturn
-from urllib.parse import parse_qsl
+from typing import NoReturn
 
 import structlog
 from flask import Blueprint, Response, current_app, request
@@ -16,11 +14,9 @@ from app.core.errors import InvalidRequest
 from app.storage.inbox import Receipt
 from app.usecases import receive_event
 from app.usecases.services import Services
+from schemas.bodies import FORM, JSON, object_from
 
 MOST_BYTES = 1024 * 1024
-MOST_FIELDS = 1000
-
-JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
@@ -39,7 +35,7 @@ def intercom_checks_the_address() -> Response:
 def from_intercom() -> Response:
     body = _body()
     _content_type(JSON)
-    payload = _object(body, JSON)
+    payload = object_from(body, JSON)
     return _answer(
         receive_event.receive_from_intercom(
             _services(), body=body, payload=payload, signature=request.headers.get("X-Hub-Signature")
@@ -52,7 +48,7 @@ def from_referral_factory(key: str, topic: str) -> Response:
     door = receive_event.campaign_door(_services(), key, topic)
     body = _body()
     content_type = _content_type(JSON, FORM)
-    payload = _object(body, content_type)
+    payload = object_from(body, content_type)
     return _answer(
         receive_event.receive_from_referral_factory(
             _services(),
@@ -100,28 +96,3 @@ def _content_type(*accepted: str) -> str:
             status=415,
         )
     return request.mimetype
-
-
-def _object(body: bytes, content_type: str) -> Mapping[str, Any]:
-    try:
-        parsed = _json(body) if content_type == JSON else _form(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("The body can't be read as what its content type says.", status=400) from error
-    if not isinstance(parsed, dict):
-        raise InvalidRequest("The body must be one object with names and values.", status=400)
-    return parsed
-
-
-def _json(body: bytes) -> Any:
-    return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _form(body: bytes) -> dict[str, str]:
-    pairs = parse_qsl(
-        body.decode("utf-8"), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MOST_FIELDS
-    )
-    return dict(pairs)
