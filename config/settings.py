@@ -248,7 +248,8 @@ class _Environment(Schema):
     RETRY_SCHEDULE_SECONDS = _Waits(load_default=(10, 60, 300, 1800, 7200, 21600))
     EVENT_RETENTION_DAYS = _Whole(1, load_default=90)
     WEB_CONCURRENCY = _Whole(1, load_default=None)
-    WORKER_CONCURRENCY = _Whole(1, 256, load_default=24)
+    # Threads wait for the vendors nearly all the time: this many keep one core busy at 80 ms a call.
+    WORKER_CONCURRENCY = _Whole(1, 256, load_default=48)
     SENTRY_DSN = _Address("http", "https", load_default=None)
     LOG_LEVEL = fields.String(
         load_default="info",

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import structlog
@@ -34,16 +34,26 @@ def supervise(settings: Settings) -> int:
     """Runs until asked to stop; the exit status of the worker."""
     set_up_logging(settings.log_level, settings.log_format, "worker")
     set_up_sentry(settings.sentry_dsn, "worker")
-    # Before the metrics are imported: the library decides once whether processes add up.
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="referloop-metrics-"))
-    from workers import children
+    with _metrics_folder():
+        from workers import children
 
-    children.check()
-    supervisor = Supervisor({"live": children.live, "clock": children.clock}, settings)
-    signal.signal(signal.SIGTERM, supervisor.stop)
-    signal.signal(signal.SIGINT, supervisor.stop)
-    with children.metrics_server(settings.metrics_port):
-        return supervisor.run()
+        children.check()
+        supervisor = Supervisor({"live": children.live, "clock": children.clock}, settings)
+        signal.signal(signal.SIGTERM, supervisor.stop)
+        signal.signal(signal.SIGINT, supervisor.stop)
+        with children.metrics_server(settings.metrics_port):
+            return supervisor.run()
+
+
+@contextlib.contextmanager
+def _metrics_folder() -> Iterator[None]:
+    """Where the processes' counts add up. Named before the metrics are imported: the library decides once."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="referloop-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
 
 
 class Supervisor:
