@@ -1,4 +1,4 @@
-"""A load of webhooks: many kept-alive connections from one process, at a cost that leaves the machine to the product."""
+"""A load of webhooks: many kept-alive connections from one process, at little cost to the machine they share."""
 
 from __future__ import annotations
 

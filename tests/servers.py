@@ -46,11 +46,11 @@ def has_postgres() -> bool:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[str]:
+def postgres(purpose: str = "unit") -> Iterator[str]:
     """A server's address with a database of its own, which is dropped at the end."""
     with _server() as server:
         url = make_url(server).set(drivername="postgresql")
-        name = f"referloop_test_{os.getpid()}"
+        name = f"referloop_{purpose}_{os.getpid()}"
         _execute(url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
         try:
             yield url.set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
