@@ -8,6 +8,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from app.core.text import is_storable
+
 LARGEST_ID = 2**63 - 1
 LARGEST_COUNT = 2**31 - 1
 
@@ -22,11 +24,6 @@ def id_from(text: str) -> int | None:
     """The number that an id stands for, ``None`` where it can be none."""
     number = int(text) if _ID.fullmatch(text) else 0
     return number if 0 < number <= LARGEST_ID else None
-
-
-def is_storable(text: str) -> bool:
-    """Whether every database takes it as text: no NUL, no half of a surrogate pair."""
-    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
 
 
 class Id(fields.String):

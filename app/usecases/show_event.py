@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Collection
-from typing import Any, NoReturn
-from urllib.parse import parse_qsl
+from typing import Any
 
 from sqlalchemy import Row
 
+from app.core.errors import InvalidRequest
 from app.storage import campaigns, workspaces
 from app.usecases.services import Services
+from schemas.bodies import object_from
 
 MASK = "***"
 _SECRET_NAME = re.compile(r"secret|token|passw|authori[sz]ation|api[-_ ]?key|credential|signature", re.IGNORECASE)
 
-FORM = "application/x-www-form-urlencoded"
-
 
 def payload_of(services: Services, event: Row[Any]) -> Any:
-    """An event's content: JSON as it was sent, a form as an object, else text. ``None`` where it was not kept."""
+    """An event's content: an object as it was sent, else text. ``None`` where it was not kept."""
     if event.payload is None:
         return None
     return masked(_parsed(event.payload, event.content_type), _secrets_near(services, event))
 
 
 def _parsed(payload: bytes, content_type: str) -> Any:
-    text = payload.decode("utf-8", "replace")
-    if content_type.startswith(FORM):
-        return dict(parse_qsl(text, keep_blank_values=True))
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_number)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-def _number(digits: str) -> float | str:
-    """What no number of ours can hold is shown as it was written."""
-    number = float(digits)
-    return number if math.isfinite(number) else digits
+        return object_from(payload, content_type)
+    except InvalidRequest:
+        return payload.decode("utf-8", "replace")
 
 
 def masked(payload: Any, secrets: Collection[str]) -> Any:

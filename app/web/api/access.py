@@ -14,6 +14,9 @@ PREFIX = "/api/v1"
 OPEN_PATHS = (f"{PREFIX}/openapi.json", f"{PREFIX}/docs")
 """The description is no secret, and a browser that opens its page has no token to send."""
 
+MOST_BYTES = 1024 * 1024
+"""Of a body, as at the webhooks."""
+
 
 def register(app: Flask) -> None:
     """Before each request of the API, also of those that lead nowhere."""
@@ -31,6 +34,7 @@ def _check() -> None:
         raise InvalidRequest(
             "Send an API token: Authorization: Bearer <token>.", status=401, cause=Cause.UNAUTHENTICATED
         )
+    request.max_content_length = MOST_BYTES
     g.actor = current_app.extensions["referloop.admin_name"]
 
 

@@ -6,8 +6,6 @@ only one that touches it.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -23,6 +21,7 @@ from app.core.errors import InvalidRequest
 from app.usecases.services import Services
 from schemas.api_faults import field_errors
 from schemas.api_fields import id_from
+from schemas.bodies import json_from
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -76,7 +75,7 @@ class Parser(FlaskParser):
 def json_body() -> Any:
     """The body where a use case reads it by itself, to find all of its faults at once.
 
-    Raises: InvalidRequest 400 for what is not JSON, 415 for what does not say it is.
+    Raises: InvalidRequest 400 for what is not JSON, 413 for too much of it, 415 for what does not say it is.
     """
     return _json(request, request.get_data())
 
@@ -84,21 +83,7 @@ def json_body() -> Any:
 def _json(req: Request, body: bytes) -> Any:
     if not req.is_json:
         raise InvalidRequest("The content type must be application/json.", status=415)
-    try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=_refused, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("The body is not JSON.", status=400) from error
-
-
-def _refused(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError("a number is too large")
-    return number
+    return json_from(body)
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # it has no types

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from app.core.causes import Cause
 from app.core.errors import FieldError, InvalidRequest
-from schemas.api_fields import LARGEST_ID, is_storable
+from app.core.text import is_storable
+from schemas.api_fields import LARGEST_ID
 
 Item = TypeVar("Item")
 

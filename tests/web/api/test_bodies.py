@@ -23,6 +23,7 @@ JSON = "application/json"
         (b"\xff\xfe", JSON, 400),
         (b"[" * 100_000, JSON, 400),
         (b"1" * 5000, JSON, 400),
+        (b" " * 1024 * 1024 + b"{}", JSON, 413),
         (b"name=Acme", "application/x-www-form-urlencoded", 415),
         (b"{}", "text/plain", 415),
         (b"{}", "", 415),
