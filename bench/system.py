@@ -17,6 +17,7 @@ from typing import Any
 import requests
 from cryptography.fernet import Fernet
 
+from bench.servers import free_port
 from local.redis_server import Program, choose
 from local.seed import Places, seed
 
@@ -184,13 +185,6 @@ class System:
 def procfile() -> dict[str, str]:
     lines = (ROOT / "Procfile").read_text().splitlines()
     return {name: command.strip() for name, _, command in (line.partition(":") for line in lines if line)}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _listens(port: int) -> bool:

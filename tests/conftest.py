@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from app.storage.database import Database
 from app.storage.tables import metadata
+from bench.servers import has_postgres, postgres
 from tests.product import Product
-from tests.servers import has_postgres, postgres
 
 KINDS = ["sqlite", *(["postgresql"] if has_postgres() else [])]
 

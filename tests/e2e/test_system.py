@@ -16,9 +16,9 @@ import pytest
 import requests
 
 from bench.load import Request, send
+from bench.servers import postgres
 from bench.system import ROOT, System, procfile
 from tests.conftest import KINDS
-from tests.servers import postgres
 
 pytestmark = pytest.mark.enable_socket
 

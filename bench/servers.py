@@ -1,4 +1,5 @@
-"""Real servers for tests: a PostgreSQL that the environment names, that runs here, or that is started for the run."""
+"""A real PostgreSQL, for measuring and for tests: one that the environment names, that runs here, or that is started
+for the run."""
 
 from __future__ import annotations
 
@@ -30,9 +31,9 @@ def postgres_binaries() -> Path | None:
 
 
 @cache
-def running_postgres() -> str | None:
-    """A server to use as it is: the environment's, or one of this machine that lets us in."""
-    named = os.environ.get("TEST_DATABASE_URL")
+def running_postgres(variable: str = "TEST_DATABASE_URL") -> str | None:
+    """A server to use as it is: the one that ``variable`` names, or one of this machine that lets us in."""
+    named = os.environ.get(variable)
     if named:
         return named
     with contextlib.suppress(psycopg.Error), psycopg.connect(HERE, connect_timeout=2):
@@ -40,15 +41,15 @@ def running_postgres() -> str | None:
     return None
 
 
-def has_postgres() -> bool:
+def has_postgres(variable: str = "TEST_DATABASE_URL") -> bool:
     # Its own server refuses to run as root.
-    return running_postgres() is not None or (postgres_binaries() is not None and os.geteuid() != 0)
+    return running_postgres(variable) is not None or (postgres_binaries() is not None and os.geteuid() != 0)
 
 
 @contextlib.contextmanager
-def postgres(purpose: str = "unit") -> Iterator[str]:
+def postgres(purpose: str = "unit", variable: str = "TEST_DATABASE_URL") -> Iterator[str]:
     """A server's address with a database of its own, which is dropped at the end."""
-    with _server() as server:
+    with _server(variable) as server:
         url = make_url(server).set(drivername="postgresql")
         name = f"referloop_{purpose}_{os.getpid()}"
         _execute(url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
@@ -59,8 +60,8 @@ def postgres(purpose: str = "unit") -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _server() -> Iterator[str]:
-    running = running_postgres()
+def _server(variable: str) -> Iterator[str]:
+    running = running_postgres(variable)
     if running is not None:
         yield running
         return
