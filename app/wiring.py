@@ -30,6 +30,7 @@ class VendorClients:
     """The real ways out. A client, with its kept-alive connections, is made once for a token."""
 
     def __init__(self, settings: Settings, store: redis.Redis, metrics: PrometheusMetrics, threads: int) -> None:
+        self.regions_differ = settings.intercom_api_url is None
         self._settings, self._store, self._metrics = settings, store, metrics
         self._http = Http(connections=threads + 4)
         self._making = threading.Lock()

@@ -117,7 +117,7 @@ def box(places: seed.Places, secrets: Mapping[str, str], *, simulated: bool) -> 
             "To try:",
             "  1. Sign up through the referral link on the sandbox's page.",
             "  2. Find the person among the contacts of its Intercom, and why, in the console's latest activity.",
-            '  3. Change the contact\'s "plan" from trial to pro: the referral is qualified.',
+            "  3. Sign the same person up again, or switch a fault on: the activity says what happened, and why.",
         ]
     width = max(map(len, lines))
     rule = "─" * (width + 2)

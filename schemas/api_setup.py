@@ -249,3 +249,39 @@ ProgramPage = page_of(ProgramAnswer, "ProgramPage")
 FoundCampaignPage = page_of(FoundCampaignAnswer, "FoundCampaignPage")
 CampaignPage = page_of(CampaignAnswer, "CampaignPage")
 VersionPage = page_of(VersionAnswer, "VersionPage")
+
+
+# Preview
+
+
+class PreviewBody(Words):
+    audience = Choice(*Audience, required=True)
+    person = fields.Dict(
+        keys=fields.String(),
+        values=fields.Raw(allow_none=True),
+        required=True,
+        metadata={"description": "The keys of a `joined` webhook.", "examples": [{"email": "friend@example.com"}]},
+    )
+
+
+class PreviewContactAnswer(Answer):
+    role = Choice(*Role, allow_none=True)
+    email = fields.String(allow_none=True)
+    name = fields.String(allow_none=True)
+    custom_attributes = fields.Dict(keys=fields.String(), values=fields.Raw())
+
+
+class PreviewFieldAnswer(Answer):
+    to = fields.String()
+    value = fields.Raw(allow_none=True, metadata={"type": ["string", "number", "boolean", "null"]})
+    cause = CauseId(allow_none=True)
+
+
+class PreviewAnswer(Answer):
+    class Meta:
+        include: ClassVar[dict[str, Any]] = {"fields": fields.List(fields.Nested(PreviewFieldAnswer))}
+
+    decision = Choice("create", "update", "skip", "nothing")
+    cause = CauseId(allow_none=True)
+    detail = fields.String(allow_none=True)
+    contact = fields.Nested(PreviewContactAnswer, allow_none=True)

@@ -76,6 +76,8 @@ class DirectIntake:
 
 
 class FakeVendors:
+    regions_differ = True
+
     def __init__(self, intercom: FakeIntercom, referral_factory: FakeReferralFactory) -> None:
         self._intercom, self._referral_factory = intercom, referral_factory
 

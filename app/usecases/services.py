@@ -27,6 +27,9 @@ class Vendors(Protocol):
     ``budget_key`` names the connection whose budget of calls is spent; a token that is only tried has none yet.
     """
 
+    regions_differ: bool
+    """Whether a workspace's region decides where it is asked for; one address may stand for all of them."""
+
     def intercom(self, *, region: str, token: str, budget_key: str | None) -> Intercom: ...
 
     def referral_factory(self, *, token: str, budget_key: str | None) -> ReferralFactory: ...

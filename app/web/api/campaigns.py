@@ -7,6 +7,7 @@ from typing import Any
 from app.core.people import Audience
 from app.storage import campaigns
 from app.usecases.keep_settings import keep_settings, settings_of
+from app.usecases.preview_person import preview_person
 from app.usecases.set_up_audience import audience_of, keep_audience, versions_of
 from app.usecases.set_up_campaign import (
     NewCampaign,
@@ -29,6 +30,8 @@ from schemas.api_setup import (
     CampaignPage,
     CampaignQuery,
     NewCampaignAnswer,
+    PreviewAnswer,
+    PreviewBody,
     RotateAnswer,
     RotateBody,
     VersionPage,
@@ -130,6 +133,16 @@ def list_audience_versions(query: dict[str, Any], campaign_id: int, audience: st
         limit=query["limit"] + 1,
     )
     return page_of(rows, query["limit"], shown.version, lambda row: row.version)
+
+
+@call(calls, "POST", "/campaigns/<id:campaign_id>/preview", body=PreviewBody, answers=PreviewAnswer)
+def preview_a_person(body: dict[str, Any], campaign_id: int) -> Any:
+    """Tell what would become of a person
+
+    Reads what it needs from both vendors, and writes nothing.
+    """
+    previewed = preview_person(services(), campaign_id, Audience(body["audience"]), body["person"])
+    return shown.preview(previewed)
 
 
 @call(calls, "GET", "/campaigns/<id:campaign_id>/settings", answers=CampaignSettingsSchema)

@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from app.core.people import CUSTOM
 from app.storage import workspaces
 from app.usecases.attribute_choices import Choice
+from app.usecases.preview_person import Preview, role_of
 from app.usecases.set_up_audience import ShownAudience
 from app.usecases.show_person import Moment
 from schemas.audiences import document_from
@@ -141,3 +143,28 @@ def moment(one: Moment) -> dict[str, Any]:
         return {**row, "kind": one.kind, "topic": None, "status": None}
     unknown: dict[str, Any] = {"verb": None, "outcome": None, "fields": []}
     return {**row, **unknown, "kind": one.kind, "at": one.at, "event_id": row["id"], "detail": row["error"]}
+
+
+def preview(previewed: Preview) -> dict[str, Any]:
+    """``contact`` as it would be written; where it is there already, its role and email are what stands there."""
+    return {
+        "decision": previewed.decision,
+        "cause": previewed.cause,
+        "detail": previewed.detail,
+        "contact": _previewed_contact(previewed),
+        "fields": [{"to": one.to, "value": one.value, "cause": one.cause} for one in previewed.fields],
+    }
+
+
+def _previewed_contact(previewed: Preview) -> dict[str, Any] | None:
+    there, values = previewed.contact, previewed.draft.values if previewed.draft else {}
+    if there is None and previewed.draft is None:
+        return None
+    return {
+        "role": role_of(previewed),
+        "email": values.get("email") or (there.email if there else None),
+        "name": values.get("name") or (there.name if there else None),
+        "custom_attributes": {
+            path.removeprefix(CUSTOM): value for path, value in values.items() if path.startswith(CUSTOM)
+        },
+    }

@@ -52,6 +52,8 @@ ATTRIBUTES = (
 class Vendors:
     """By token. One that nobody has issued is refused."""
 
+    regions_differ = True
+
     def __init__(self) -> None:
         self.intercoms = {("us", "us-token"): FakeIntercom("app1", ATTRIBUTES)}
         summer = Campaign("1", "Summer referral", "summer", "launched", leads=("Company",), referrers=("Last Name",))
