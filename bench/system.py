@@ -82,11 +82,11 @@ class System:
         command = shlex.split(procfile()[name])
         if name == "web":
             command += ["--reuse-port"]
-        return self._run(name, command, environ)
+        return self.run(name, command, environ)
 
     def start_sandbox(self, index_delay: int) -> None:
         command = [sys.executable, "-m", "sandbox", "--port", str(self.sandbox_port)]
-        self._run("sandbox", [*command, "--index-delay-seconds", str(index_delay)], {})
+        self.run("sandbox", [*command, "--index-delay-seconds", str(index_delay)], {})
         self.await_(lambda: self._session.get(f"{self.sandbox}/control/settings", timeout=2).ok, 15)
 
     def start_redis(self) -> None:
@@ -94,14 +94,15 @@ class System:
         assert isinstance(server, Program)
         folder = self.folder / "redis"
         folder.mkdir(exist_ok=True)
-        self._run(
+        self.run(
             "redis",
             [server.path, "--port", str(self.redis_port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""],
             {},
         )
         self.await_(lambda: _listens(self.redis_port), 10)
 
-    def _run(self, name: str, command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def run(self, name: str, command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """A process of the system, whatever it is; it is stopped with the others."""
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -129,6 +130,9 @@ class System:
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def pids(self, name: str) -> list[int]:
+        return [process.pid for process in self.processes.get(name, [])]
 
     # Conversations
 
@@ -169,7 +173,7 @@ class System:
         counts = [line for line in lines if line.startswith("referloop_events{") and 'status="dead"' not in line]
         return int(sum(float(line.rpartition(" ")[2]) for line in counts))
 
-    def await_(self, what: Callable[[], Any], seconds: float) -> Any:
+    def await_(self, what: Callable[[], Any], seconds: float, *, every: float = 0.05) -> Any:
         """What ``what`` answers, as soon as that is true."""
         until = time.monotonic() + seconds
         while True:
@@ -179,7 +183,7 @@ class System:
             if found:
                 return found
             assert time.monotonic() < until, f"this did not come about in {seconds} s"
-            time.sleep(0.05)
+            time.sleep(every)
 
 
 def procfile() -> dict[str, str]:
