@@ -114,15 +114,7 @@ def _cpu(*pids: int) -> float:
 
 def _loop(system: System, threads: int, leads: int, prefix: str) -> Applied:
     """The plain loop, in a process of its own as the worker is."""
-    command = [
-        sys.executable,
-        "-m",
-        "bench.reference",
-        f"{system.sandbox}/intercom",
-        str(threads),
-        str(leads),
-        prefix,
-    ]
+    arguments = [f"{system.sandbox}/intercom", str(threads), str(leads), prefix]
     sandbox_cpu = _cpu(*system.pids("sandbox"))
     ended = subprocess.run(
         [sys.executable, "-m", "bench.reference", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
