@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
 from app.storage.tables import activity
+
+SLACK = timedelta(hours=1)
+"""By how much the order of ids and that of times may differ at the most: workers write at the same time."""
 
 FILTERS = ("campaign_id", "sync_id", "email", "verb", "outcome", "cause")
 
@@ -26,7 +29,9 @@ def page(
     for name, value in filters.items():
         query = query.where(activity.c[name] == value)
     if since is not None:
-        query = query.where(activity.c.at >= since)
+        # By ids, too: a page is read in their order, and would be read on to the very first row for want of more.
+        near = select(activity.c.id).where(activity.c.at >= since - SLACK).order_by(activity.c.at).limit(1)
+        query = query.where(activity.c.at >= since, activity.c.id >= near.scalar_subquery())
     if before is not None:
         query = query.where(activity.c.id < before)
     return connection.execute(query).all()

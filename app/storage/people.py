@@ -83,16 +83,16 @@ def _by_email(record: PersonRecord) -> tuple[Any, ...]:
 
 
 def _known(connection: Connection, records: Sequence[PersonRecord]) -> dict[tuple[Any, ...], int]:
-    """Ids of people that are there already, under both of their names; one query."""
-    campaigns = {record.campaign_id for record in records}
+    """Ids of people that are there already, under both of their names; a query each."""
+    campaigns, audiences = ({getattr(record, name) for record in records} for name in ("campaign_id", "audience"))
     emails = {record.email for record in records if record.email}
     ids = {record.referral_factory_id for record in records if record.referral_factory_id}
     columns = (people.c.id, people.c.campaign_id, people.c.audience, people.c.email, people.c.referral_factory_id)
     found: dict[tuple[Any, ...], int] = {}
     for mine, names in ((people.c.email, emails), (people.c.referral_factory_id, ids)):
         if names:
-            query = select(*columns).where(people.c.campaign_id.in_(campaigns), mine.in_(names))
-            for row in connection.execute(query.order_by(people.c.id)):
+            ours = people.c.campaign_id.in_(campaigns), people.c.audience.in_(audiences)
+            for row in connection.execute(select(*columns).where(*ours, mine.in_(names)).order_by(people.c.id)):
                 found[(row.campaign_id, row.audience, "id", row.referral_factory_id)] = row.id
                 found[(row.campaign_id, row.audience, "email", row.email)] = row.id
     for missing in [key for key in found if key[3] is None]:

@@ -205,7 +205,8 @@ Index("ix_events_open_person", events.c.person_key, events.c.id, **_partial(OPEN
 Index("ix_events_leased", events.c.lease_until, **_partial("status = 'processing'"))
 Index("ix_events_held", events.c.held_by, **_partial("held_by IS NOT NULL"))
 Index("ix_events_status", events.c.status, events.c.id)
-Index("ix_events_topic", events.c.source, events.c.topic, events.c.id)
+Index("ix_events_source", events.c.source, events.c.id)
+Index("ix_events_topic", events.c.topic, events.c.id)
 Index("ix_events_settled", events.c.settled_at, **_partial("status = 'done'"))
 
 person_leases = _table(
@@ -303,6 +304,7 @@ Index("ix_activity_event", activity.c.event_id, **_partial("event_id IS NOT NULL
 Index("ix_activity_sync", activity.c.sync_id, activity.c.id, **_partial("sync_id IS NOT NULL"))
 Index("ix_activity_cause", activity.c.cause, activity.c.id, **_partial("cause IS NOT NULL"))
 Index("ix_activity_outcome", activity.c.outcome, activity.c.id)
+Index("ix_activity_verb", activity.c.verb, activity.c.id)
 
 schedules = _table(
     "schedules",

@@ -58,6 +58,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("event_id IS NOT NULL"),
     )
     op.create_index("ix_activity_outcome", "activity", ["outcome", "id"], unique=False)
+    op.create_index("ix_activity_verb", "activity", ["verb", "id"], unique=False)
     op.create_index(
         "ix_activity_sync",
         "activity",
@@ -148,7 +149,8 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'done'"),
     )
     op.create_index("ix_events_status", "events", ["status", "id"], unique=False)
-    op.create_index("ix_events_topic", "events", ["source", "topic", "id"], unique=False)
+    op.create_index("ix_events_source", "events", ["source", "id"], unique=False)
+    op.create_index("ix_events_topic", "events", ["topic", "id"], unique=False)
     op.create_table(
         "links",
         sa.Column("person_key", sa.Text(), nullable=False),
@@ -366,6 +368,7 @@ def downgrade() -> None:
     op.drop_index("ix_links_contact", table_name="links")
     op.drop_table("links")
     op.drop_index("ix_events_topic", table_name="events")
+    op.drop_index("ix_events_source", table_name="events")
     op.drop_index("ix_events_status", table_name="events")
     op.drop_index(
         "ix_events_settled",
@@ -406,6 +409,7 @@ def downgrade() -> None:
         sqlite_where=sa.text("sync_id IS NOT NULL"),
         postgresql_where=sa.text("sync_id IS NOT NULL"),
     )
+    op.drop_index("ix_activity_verb", table_name="activity")
     op.drop_index("ix_activity_outcome", table_name="activity")
     op.drop_index(
         "ix_activity_event",
