@@ -12,6 +12,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import requests
@@ -46,11 +47,8 @@ class Taken:
 def measure(plan: Plan, place: Place) -> Found:
     with System(place.folder, place.url) as system:
         system.start_all(workers=0)
-        store = Store(place.url)
-        try:
+        with closing(Store(place.url)) as store:
             return _measure(plan, place, system, store)
-        finally:
-            store.close()
 
 
 def _measure(plan: Plan, place: Place, system: System, store: Store) -> Found:

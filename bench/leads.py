@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from bench import machine
@@ -48,11 +49,8 @@ def measure(plan: Plan, place: Place) -> Found:
             "/settings",
             {"latency_ms": LATENCY_MILLISECONDS, "intercom_calls_per_10s": NO_LIMIT, "echo_own_writes": False},
         )
-        store = Store(place.url)
-        try:
+        with closing(Store(place.url)) as store:
             return _measure(plan, place, system, store)
-        finally:
-            store.close()
 
 
 def _measure(plan: Plan, place: Place, system: System, store: Store) -> Found:

@@ -15,11 +15,11 @@ class Plan:
 
     runs: int = 3
     connections: int = 32
-    warm_seconds: float = 2.0
+    warm_seconds: float = 1.5
     door_seconds: float = 8.0
-    door_reference_seconds: float = 4.0
+    door_reference_seconds: float = 3.0
     leads: int = 2000
-    reference_leads: int = 1000
+    reference_leads: int = 800
 
 
 QUICK = Plan(runs=1, warm_seconds=0.5, door_seconds=2.0, door_reference_seconds=1.5, leads=600, reference_leads=400)
