@@ -13,8 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from app.storage import inbox
+from app.storage.database import is_unreachable
+from app.storage.inbox import Event
 from app.usecases import process_event
 from app.usecases.process_event import LEASE, Batch, Outcome
 from app.usecases.services import Services
@@ -25,13 +28,17 @@ GROUP = 25
 LINGER_SECONDS = 0.01
 """How long a settled event waits for others to share its transaction, while more are on the way."""
 
+LOOK_SECONDS = 0.25
+"""How soon a drain whose events take long sees that others have come, or that it is to stop."""
+
 HOLD_ON_SECONDS = LEASE.total_seconds() / 4
 
 log = structlog.get_logger(__name__)
 
 
 class Drain:
-    """Works until nothing is due, ``stopping`` is set, or ``seconds`` have gone by; then finishes what it holds."""
+    """Works until nothing is due, ``stopping`` is set, or ``seconds`` have gone by; then finishes what was begun and
+    gives back the rest."""
 
     def __init__(
         self,
@@ -50,65 +57,107 @@ class Drain:
         self._stopping = stopping
         self._clock = clock
         self._done: SimpleQueue[Outcome] = SimpleQueue()
-        self._held: dict[int, str | None] = {}
-        self._held_on_at = clock()
+        self._held: dict[int, tuple[Event, Future[None]]] = {}
+        self._unsettled: list[Outcome] = []
+        self._held_on_at = self._database_seen_at = clock()
 
     def run(self) -> int:
-        """How many events were settled or given back."""
+        """How many events were settled.
+
+        Raises: DBAPIError where the database is away for longer than a lease; the leases have run out then.
+        """
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="drain")
+        try:
+            return self._drain(pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _drain(self, pool: ThreadPoolExecutor) -> int:
         settled, until = 0, self._clock() + self._seconds
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="drain") as pool:
-            asked = True
-            while asked or self._held:
-                going_on = not self._stopping.is_set() and self._clock() < until
+        asked = True
+        while asked or self._held:
+            going_on = not self._stopping.is_set() and self._clock() < until
+            try:
+                if not going_on:
+                    self._give_back()
                 asked = going_on and len(self._held) <= self._threads and self._claim(pool) > 0
-                outcomes = self._gather()
-                if outcomes:
-                    process_event.settle(self._services, self._owner, outcomes)
-                    for outcome in outcomes:
-                        del self._held[outcome.event.id]
-                    settled += len(outcomes)
+                self._gather()
+                if count := self._settle():
+                    settled += count
                     asked = going_on
                 self._hold_on()
+                self._database_seen_at = self._clock()
+            except DBAPIError as error:
+                asked = False
+                self._wait_for_database(error)
         return settled
 
     def _claim(self, pool: ThreadPoolExecutor) -> int:
         """Twice as many events as threads at the most: so none waits for the database, and none waits long."""
         batch = process_event.claim(self._services, self._owner, 2 * self._threads - len(self._held))
         for event in batch.events:
-            self._held[event.id] = event.person_key
-            pool.submit(self._work, event, batch).add_done_callback(_raise)
+            self._held[event.id] = event, pool.submit(self._work, event, batch)
         return len(batch.events)
 
-    def _work(self, event: inbox.Event, batch: Batch) -> None:
-        self._done.put(process_event.process(self._services, event, batch))
+    def _work(self, event: Event, batch: Batch) -> None:
+        try:
+            outcome = process_event.process(self._services, event, batch)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, an event without an outcome is held for ever
+            outcome = process_event.failed(event, error)
+        self._done.put(outcome)
 
-    def _gather(self) -> list[Outcome]:
-        """What is done by now; some, if anything is on the way at all."""
-        outcomes: list[Outcome] = []
-        wait = HOLD_ON_SECONDS / 2 if self._held else 0.0
-        while len(outcomes) < min(GROUP, len(self._held)):
+    def _gather(self) -> None:
+        """What is done by now; some, if it comes soon."""
+        wait = LOOK_SECONDS if self._held and not self._unsettled else 0.0
+        while len(self._unsettled) < min(GROUP, len(self._held)):
             try:
-                outcomes.append(self._done.get(timeout=wait) if wait else self._done.get_nowait())
+                self._unsettled.append(self._done.get(timeout=wait) if wait else self._done.get_nowait())
             except Empty:
                 break
             wait = LINGER_SECONDS
-        return outcomes
+
+    def _settle(self) -> int:
+        """How many were settled. What can't be settled because the database is away is kept for the next time."""
+        if not self._unsettled:
+            return 0
+        process_event.settle(self._services, self._owner, self._unsettled)
+        for outcome in self._unsettled:
+            del self._held[outcome.event.id]
+        count = len(self._unsettled)
+        self._unsettled = []
+        return count
+
+    def _give_back(self) -> None:
+        """Others may begin at once what has not been begun here."""
+        not_begun = [event for event, future in self._held.values() if future.cancel()]
+        if not_begun:
+            with self._services.database.writing() as connection:
+                inbox.give_back(connection, self._owner, not_begun)
+            for event in not_begun:
+                del self._held[event.id]
 
     def _hold_on(self) -> None:
         """Keep the leases of what takes long: a slow vendor is no dead worker."""
         now = self._clock()
         if self._held and now - self._held_on_at > HOLD_ON_SECONDS:
-            self._held_on_at = now
+            events = [event for event, _ in self._held.values()]
             with self._services.database.writing() as connection:
                 inbox.extend(
                     connection,
                     self._owner,
-                    list(self._held),
-                    {key for key in self._held.values() if key},
+                    [event.id for event in events],
+                    {event.person_key for event in events if event.person_key},
                     self._services.now() + LEASE,
                 )
+            self._held_on_at = now
 
+    def _wait_for_database(self, error: DBAPIError) -> None:
+        """What was done is not done again just because the database was away for a moment.
 
-def _raise(future: Future[None]) -> None:
-    if future.exception() is not None:
-        log.error("drain_thread_failed", exc_info=future.exception())
+        Raises: ``error`` where it is another one, nothing is held, or it has lasted as long as a lease.
+        """
+        away = self._clock() - self._database_seen_at
+        if not is_unreachable(error) or not self._held or away > LEASE.total_seconds():
+            raise error
+        log.warning("database_unreachable", held=len(self._held), seconds=round(away, 1))
+        time.sleep(LOOK_SECONDS)

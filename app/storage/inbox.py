@@ -45,6 +45,18 @@ def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return _is(events.c.status, *WAITING), events.c.held_by.is_(None), events.c.next_attempt_at <= now
 
 
+def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Due, the oldest open event of its person, and nobody is at work on that person."""
+    earlier = events.alias("earlier")
+    held_back = exists().where(
+        earlier.c.person_key == events.c.person_key,
+        earlier.c.id < events.c.id,
+        _is(earlier.c.status, *OPEN),
+    )
+    leased = exists().where(person_leases.c.person_key == events.c.person_key, person_leases.c.until >= now)
+    return *_due(now), ~held_back, ~leased
+
+
 @dataclass(frozen=True, slots=True)
 class NewEvent:
     """A verified webhook that is to be kept. ``person_key`` orders events of one person."""
@@ -68,7 +80,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A claimed event; ``attempts`` are those that came before."""
+    """A claimed event; ``attempts`` are those that came before, ``cause`` is what it waited for, if anything."""
 
     id: int
     source: str
@@ -80,6 +92,7 @@ class Event:
     payload: bytes | None
     attempts: int
     received_at: datetime
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +151,9 @@ def claim(connection: Connection, owner: str, now: datetime, limit: int, lease: 
     Two claims at once can't take the same event (``SKIP LOCKED``; SQLite has one writer), nor two events of one
     person: the person's lease is a row with a unique key, and who comes second goes without.
     """
-    earlier = events.alias("earlier")
     candidates = connection.execute(
         select(*(events.c[name] for name in Event.__slots__))
-        .where(
-            *_due(now),
-            ~exists().where(
-                earlier.c.person_key == events.c.person_key,
-                earlier.c.id < events.c.id,
-                _is(earlier.c.status, *OPEN),
-            ),
-        )
+        .where(*_claimable(now))
         .order_by(events.c.next_attempt_at, events.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=events)
@@ -188,6 +193,22 @@ def release_people(connection: Connection, keys: set[str], owner: str) -> None:
         connection.execute(
             delete(person_leases).where(person_leases.c.person_key.in_(sorted(keys)), person_leases.c.owner == owner)
         )
+
+
+def give_back(connection: Connection, owner: str, claimed: Sequence[Event]) -> None:
+    """Make due again what was claimed and not begun. It spends no attempt."""
+    connection.execute(
+        update(events)
+        .where(
+            events.c.id.in_([event.id for event in claimed]),
+            events.c.lease_owner == owner,
+            _is(events.c.status, "processing"),
+        )
+        .values(
+            status=case((events.c.attempts > 0, "retrying"), else_="received"), lease_owner=None, lease_until=None
+        )
+    )
+    release_people(connection, {event.person_key for event in claimed if event.person_key}, owner)
 
 
 def extend(connection: Connection, owner: str, event_ids: Sequence[int], keys: set[str], until: datetime) -> None:
@@ -299,15 +320,23 @@ def release_held(connection: Connection, held_by: str, now: datetime) -> int:
 
 
 def release_canaries(connection: Connection, suffix: str, limit: int, now: datetime) -> int:
-    """Make a few of those due that wait for something whose name ends in ``suffix``; how many."""
-    few = select(events.c.id).where(events.c.held_by.is_not(None), events.c.held_by.endswith(suffix)).limit(limit)
-    return connection.execute(
-        update(events).where(events.c.id.in_(few)).values(held_by=None, next_attempt_at=now)
-    ).rowcount
+    """Make the oldest few due of each kind that waits for something whose name ends in ``suffix``; how many.
+
+    They keep their cause, by which it is known that the others may follow once one of them is done.
+    """
+    waited_for = select(events.c.held_by).where(events.c.held_by.is_not(None), events.c.held_by.endswith(suffix))
+    released = 0
+    for name in connection.execute(waited_for.distinct()).scalars().all():
+        few = select(events.c.id).where(events.c.held_by == name).order_by(events.c.id).limit(limit)
+        released += connection.execute(
+            update(events).where(events.c.id.in_(few)).values(held_by=None, next_attempt_at=now)
+        ).rowcount
+    return released
 
 
 def is_any_due(connection: Connection, now: datetime) -> bool:
-    return connection.execute(select(events.c.id).where(*_due(now)).limit(1)).first() is not None
+    """Whether a claim would find anything: what must wait its turn is no reason to ring."""
+    return connection.execute(select(events.c.id).where(*_claimable(now)).limit(1)).first() is not None
 
 
 def oldest_waiting(connection: Connection) -> datetime | None:

@@ -14,7 +14,6 @@ from typing import Any
 import sentry_sdk
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from app.core.causes import Cause
 from app.core.errors import ApiError, InvalidRequest, NotUnderstood, Unauthorized, Vendor
@@ -69,6 +68,8 @@ class Outcome:
     links: list[Link] = field(default_factory=list)
     creations: list[CreationOutcome] = field(default_factory=list)
     refused: list[dict[str, object]] = field(default_factory=list)
+    releases: str | None = None
+    """What others wait for and this one was given."""
 
 
 def claim(services: Services, owner: str, limit: int) -> Batch:
@@ -91,36 +92,58 @@ def claim(services: Services, owner: str, limit: int) -> Batch:
 
 
 def process(services: Services, event: Event, batch: Batch) -> Outcome:
-    """Work on one event. Never raises for what a vendor or a payload does: that is an outcome with a cause."""
+    """Work on one event. Whatever a vendor, a payload or a bug does is an outcome with a cause."""
     trail = Trail()
     with structlog.contextvars.bound_contextvars(event_id=event.id, topic=event.topic):
         try:
             if event.source == "intercom":
                 return _from_intercom(event)
-            return _from_referral_factory(services, event, batch, trail)
+            outcome = _from_referral_factory(services, event, batch, trail)
+            return replace(outcome, releases=_was_given(event, batch, outcome))
         except (ApiError, NotUnderstood, InvalidRequest) as error:
             return _kept(event, trail, _after_failure(services, event, batch, error))
-        except Exception as error:
-            # A bug: known to Sentry and to whoever looks at the event, and not worked on for ever.
-            sentry_sdk.capture_exception(error)
-            log.exception("event_failed")
-            return _kept(event, trail, _settling(event, "dead", Cause.INTERNAL_ERROR, error=type(error).__name__))
+        except Exception as error:  # noqa: BLE001 - Sentry and the event's page tell of it
+            if is_unreachable(error):
+                return _kept(event, trail, _after_lost_database(services, event, error))
+            return _kept(event, trail, failed(event, error).settling)
+
+
+def failed(event: Event, error: BaseException) -> Outcome:
+    """After a bug: known to Sentry and to whoever looks at the event, and not worked on for ever."""
+    sentry_sdk.capture_exception(error)
+    log.error("event_failed", event_id=event.id, exc_info=error)
+    return Outcome(event, _settling(event, "dead", Cause.INTERNAL_ERROR, error=type(error).__name__))
 
 
 def settle(services: Services, owner: str, outcomes: Sequence[Outcome]) -> None:
     """Keep what came of events, several in one transaction; if they can't be kept together, then one by one.
 
-    Raises: DBAPIError where the database is away; the leases run out then.
+    Raises: DBAPIError where the database is away; what was not kept may be settled again.
     """
     try:
-        with services.database.writing() as connection:
-            _record(connection, owner, outcomes, services.now())
-    except DBAPIError as error:
-        if is_unreachable(error) or _is_bare(outcomes):
+        _commit(services, owner, outcomes)
+    except Exception as error:
+        if is_unreachable(error):
             raise
         for outcome in outcomes:
-            settle(services, owner, [outcome if len(outcomes) > 1 else _unkeepable(outcome, error)])
-        return
+            _settle_alone(services, owner, outcome)
+
+
+def _settle_alone(services: Services, owner: str, outcome: Outcome) -> None:
+    """By itself it may be kept: without what is wrong with another, or now that another worker's write is there."""
+    try:
+        _commit(services, owner, [outcome])
+    except Exception as error:
+        if is_unreachable(error):
+            raise
+        # What came of the event can't be kept, which is a bug of ours: the event itself is not lost, and says so.
+        bare = failed(outcome.event, error)
+        _commit(services, owner, [replace(bare, links=outcome.links, creations=outcome.creations)])
+
+
+def _commit(services: Services, owner: str, outcomes: Sequence[Outcome]) -> None:
+    with services.database.writing() as connection:
+        _record(connection, owner, outcomes, services.now())
     for outcome in outcomes:
         settling = outcome.settling
         waited = (services.now() - outcome.event.received_at).total_seconds()
@@ -138,19 +161,6 @@ def settle(services: Services, owner: str, outcomes: Sequence[Outcome]) -> None:
         )
 
 
-def _is_bare(outcomes: Sequence[Outcome]) -> bool:
-    """Nothing is left that could be left away."""
-    return len(outcomes) == 1 and not (outcomes[0].activity or outcomes[0].people or outcomes[0].refused)
-
-
-def _unkeepable(outcome: Outcome, error: DBAPIError) -> Outcome:
-    """What came of the event can't be kept, which is a bug of ours: the event itself is not lost, and says so."""
-    sentry_sdk.capture_exception(error)
-    log.error("outcome_not_kept", event_id=outcome.event.id, error=type(error.orig).__name__)
-    settling = _settling(outcome.event, "dead", Cause.INTERNAL_ERROR, error=type(error.orig).__name__)
-    return Outcome(outcome.event, settling, links=outcome.links, creations=outcome.creations)
-
-
 def _record(connection: Connection, owner: str, outcomes: Sequence[Outcome], now: datetime) -> None:
     """Facts about the vendors are kept in any case; what concerns the event only where it is still ours."""
     links.settle_creations(connection, [one for outcome in outcomes for one in outcome.creations])
@@ -161,6 +171,8 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[Outcome], now
     people.save(connection, [one for outcome in kept for one in outcome.people], now)
     activity.record(connection, [{**row, "at": now} for outcome in kept for row in outcome.activity])
     inbox.settle(connection, owner, [outcome.settling for outcome in kept], now)
+    for name in {outcome.releases for outcome in kept if outcome.releases}:
+        inbox.release_held(connection, name, now)
 
 
 # Intercom
@@ -393,7 +405,12 @@ def _after_failure(services: Services, event: Event, batch: Batch, error: Except
     """Another attempt, a wait without one, or the end with its cause."""
     now = services.now()
     setup = batch.setups.get(event.campaign_id or 0)
-    works = isinstance(error, Unauthorized) and setup is not None and _token_works(services, setup, error.vendor)
+    works = False
+    if isinstance(error, Unauthorized) and setup is not None:
+        try:
+            works = _token_works(services, setup, error.vendor)
+        except ApiError as unanswered:
+            error = unanswered  # nothing is known of the token; the vendor is asked again later
     verdict = decide(error, event.attempts, services.retry_schedule, random=services.random(), token_works=works)
     attempts, said = event.attempts, str(error)
     log.info("event_not_done", error=type(error).__name__, verdict=type(verdict).__name__)
@@ -415,6 +432,33 @@ def _after_failure(services: Services, event: Event, batch: Batch, error: Except
             return _settling(event, waiting, cause, held_by=_waits_for(setup, vendor, scope), error=said)
         case GiveUp(cause) | Park(_, _, cause):
             return _settling(event, "dead", cause, attempts=attempts + 1, error=said)
+
+
+def _after_lost_database(services: Services, event: Event, error: Exception) -> Settling:
+    """What was begun is taken up again by the schedule, should the database be back by then."""
+    log.warning("database_unreachable", error=type(error).__name__)
+    attempts, schedule = event.attempts + 1, services.retry_schedule
+    if attempts > len(schedule):
+        return _settling(event, "dead", Cause.INTERNAL_ERROR, attempts=attempts, error=type(error).__name__)
+    due = services.now() + timedelta(seconds=schedule[attempts - 1])
+    return _settling(
+        event, "retrying", Cause.WAITING_IN_QUEUE, attempts=attempts, due=due, error=type(error).__name__
+    )
+
+
+_ASKED_OF = {
+    Cause.INTERCOM_PERMISSION_MISSING: Vendor.INTERCOM,
+    Cause.REFERRAL_FACTORY_UNAUTHORIZED: Vendor.REFERRAL_FACTORY,
+}
+
+
+def _was_given(event: Event, batch: Batch, outcome: Outcome) -> str | None:
+    """The permission that a canary waited for and has now, if it is one that is done."""
+    setup = batch.setups.get(event.campaign_id or 0)
+    vendor = _ASKED_OF.get(Cause(event.cause)) if event.cause else None
+    if setup is None or vendor is None or outcome.settling.status != "done":
+        return None
+    return _waits_for(setup, vendor, Scope.PERMISSION)
 
 
 def _waits_for(setup: Setup, vendor: Vendor, scope: Scope) -> str:
