@@ -125,4 +125,5 @@ def remember_refused(connection: Connection, found: Sequence[Mapping[str, Any]],
         index_elements=["workspace_id", "path", "value_digest"], set_={"until": statement.excluded["until"]}
     )
     unique = {(r["workspace_id"], r["path"], r["value_digest"]): dict(r) for r in found}
-    connection.execute(statement, list(unique.values()))
+    # In one order, so that two workers that were refused the same can't wait for each other.
+    connection.execute(statement, [unique[key] for key in sorted(unique)])

@@ -1,0 +1,163 @@
+"""A connection that is lost holds its work as a whole; once the vendor takes the token again, all of it goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import Unauthorized, Unavailable, Vendor
+from app.storage import programs, workspaces
+from app.storage.vault import digest
+from app.usecases.check_connections import CANARIES, probe_connections
+from tests.product import Product, lead
+
+REFUSED = Unauthorized(Vendor.INTERCOM, "Access Token Invalid", status=401)
+FORBIDDEN = Unauthorized(Vendor.INTERCOM, "no", status=403)
+REFUSED_THERE = Unauthorized(Vendor.REFERRAL_FACTORY, "Unauthenticated.", status=401)
+
+
+def workspace(product: Product) -> Any:
+    with product.database.reading() as connection:
+        return workspaces.get(connection, product.workspace_id)
+
+
+def program(product: Product) -> Any:
+    with product.database.reading() as connection:
+        return programs.get(connection, product.program_id)
+
+
+def lose_workspace(product: Product) -> int:
+    product.intercom.fail("search_email", REFUSED)
+    product.intercom.fail("me", REFUSED)
+    event_id = product.receive_lead()
+    product.work()
+    assert workspace(product).state == "disconnected"
+    product.bell.rings = 0
+    return event_id
+
+
+def lose_program(product: Product) -> int:
+    """The payload names no email, so Referral Factory is asked."""
+    product.referral_factory.fail("user", REFUSED_THERE, times=2)
+    product.referral_factory.fail("campaigns", REFUSED_THERE)
+    event_id = product.receive(id=7, type="person_invited")
+    product.work()
+    assert program(product).state == "disconnected"
+    product.bell.rings = 0
+    return event_id
+
+
+class TestALostWorkspace:
+    def test_holds_its_work_without_attempts_and_is_named_with_its_cause(self, product: Product) -> None:
+        event = product.event(lose_workspace(product))
+        assert workspace(product).state_cause == "intercom_unauthorized"
+        assert (event.status, event.attempts, event.held_by) == ("received", 0, f"workspace:{product.workspace_id}")
+
+    def test_is_back_once_its_token_is_taken_and_its_work_goes_on(self, product: Product) -> None:
+        event_id = lose_workspace(product)
+        assert probe_connections(product.services) == 1
+        assert product.bell.rings == 1
+        assert (workspace(product).state, workspace(product).state_cause) == ("connected", None)
+        product.work()
+        assert product.event(event_id).status == "done"
+
+    @pytest.mark.parametrize("answer", [REFUSED, Unavailable(Vendor.INTERCOM, "away", down=True)], ids=["no", "away"])
+    def test_stays_lost_as_long_as_it_is_refused_or_nobody_answers(self, product: Product, answer: Any) -> None:
+        event_id = lose_workspace(product)
+        product.intercom.fail("me", answer)
+        assert probe_connections(product.services) == 0
+        assert product.bell.rings == 0
+        assert workspace(product).state == "disconnected"
+        assert product.event(event_id).held_by is not None
+
+    def test_is_not_taken_for_back_where_a_person_gave_it_another_token_meanwhile(self, product: Product) -> None:
+        lose_workspace(product)
+        with product.database.writing() as connection:
+            workspaces.regain(connection, product.workspace_id, digest("an older one"))
+        assert workspace(product).state == "disconnected"
+
+    def test_that_a_person_disconnected_is_not_asked(self, product: Product) -> None:
+        with product.database.writing() as connection:
+            workspaces.change(connection, product.workspace_id, state="disconnected", token=None, token_digest=None)
+        assert probe_connections(product.services) == 0
+        assert product.intercom.calls == []
+
+
+class TestALostProgram:
+    def test_holds_its_work_and_is_back_once_its_token_is_taken(self, product: Product) -> None:
+        event_id = lose_program(product)
+        event = product.event(event_id)
+        assert (event.status, event.attempts, event.held_by) == ("received", 0, f"program:{product.program_id}")
+        assert event.cause == "referral_factory_unauthorized"
+        assert probe_connections(product.services) == 1
+        assert product.bell.rings == 1
+        assert program(product).state == "connected"
+        assert product.event(event_id).held_by is None
+
+    def test_stays_lost_where_its_token_is_refused(self, product: Product) -> None:
+        event_id = lose_program(product)
+        product.referral_factory.fail("campaigns", REFUSED_THERE)
+        assert probe_connections(product.services) == 0
+        assert product.event(event_id).held_by == f"program:{product.program_id}"
+
+
+class TestAMissingPermission:
+    def _held(self, product: Product, number: int) -> list[int]:
+        product.intercom.fail("create", FORBIDDEN, times=number)
+        ids = [product.receive_lead(id=n, email=f"lead{n}@example.com") for n in range(number)]
+        product.work()
+        assert {product.event(one).cause for one in ids} == {"intercom_permission_missing"}
+        assert workspace(product).state == "connected"
+        product.bell.rings = 0
+        return ids
+
+    def held(self, product: Product, ids: list[int]) -> list[int]:
+        return [one for one in ids if product.event(one).held_by]
+
+    def test_is_tried_again_with_the_oldest_few(self, product: Product) -> None:
+        ids = self._held(product, 8)
+        product.intercom.fail("create", FORBIDDEN, times=CANARIES)
+        probe_connections(product.services)
+        assert product.bell.rings == 1
+        assert self.held(product, ids) == ids[CANARIES:]
+        product.work()
+        assert self.held(product, ids) == ids, "still missing: all wait on, no attempt is spent"
+        assert {product.event(one).attempts for one in ids} == {0}
+
+    def test_once_given_lets_all_go_on(self, product: Product) -> None:
+        ids = self._held(product, 8)
+        probe_connections(product.services)
+        product.work_until_idle()
+        assert {product.event(one).status for one in ids} == {"done"}
+        assert len(product.intercom.contacts) == 8
+
+    def test_of_one_workspace_does_not_keep_another_from_being_tried(self, product: Product) -> None:
+        self._held(product, 4)
+        with product.database.writing() as connection:
+            vault = product.services.vault
+            other = workspaces.add(
+                connection,
+                app_id="app2",
+                name="Other",
+                region="us",
+                timezone="UTC",
+                token=vault.seal("t2"),
+                token_digest=digest("t2"),
+                client_secret=vault.seal("s2"),
+                state="connected",
+                missing_permissions=[],
+                created_at=product.time,
+            )
+            workspaces.replace_attributes(connection, other, product.intercom.attributes())
+        campaign = product.add_campaign(other, product.program_id, "2")
+        from app.core.people import Audience
+        from tests.product import SETTINGS
+
+        product.set_up(Audience.LEADS, SETTINGS, campaign)
+        product.intercom.fail("create", FORBIDDEN)
+        there = product.receive(to_campaign=campaign, **lead(id=50, email="there@example.com"))
+        product.work()
+        assert product.event(there).held_by is not None
+        probe_connections(product.services)
+        assert product.event(there).held_by is None
