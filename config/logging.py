@@ -18,8 +18,14 @@ def set_up_logging(level: str, form: str | None, process: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     )
+
+    def name_process(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        line.setdefault("process", process)
+        return line
+
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        name_process,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -44,7 +50,6 @@ def set_up_logging(level: str, form: str | None, process: str) -> None:
     root.setLevel(level.upper())
     for chatty in ("urllib3", "rq", "alembic"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
-    structlog.contextvars.bind_contextvars(process=process)
 
 
 def set_up_sentry(dsn: str | None, process: str) -> None:

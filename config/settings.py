@@ -13,10 +13,15 @@ from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 ROOT = Path(__file__).resolve().parent.parent
 VAR = ROOT / "var"
 DEFAULT_DATABASE = f"sqlite:///{VAR / 'referloop.db'}"
+
+YEAR = 31_536_000
+"""Seconds. What may be as long as one likes ends here, before the calendar does."""
 
 INTERCOM_HOSTS = {
     "us": "https://api.intercom.io",
@@ -129,17 +134,24 @@ def _absent(values: Mapping[str, Any], faults: Mapping[str, str], needs_redis: b
 
 
 def _kept(name: str, make: Callable[[], str]) -> str:
-    """A secret of this installation in ``var/``, made at the first start. Several processes may start at once."""
+    """A secret of this installation in ``var/``, made at the first start. Several processes may start at once.
+
+    Raises: SettingsError where it can't be kept.
+    """
     path = VAR / name
-    if not path.exists():
-        VAR.mkdir(mode=0o700, exist_ok=True)
-        draft = VAR / f".{name}.{os.getpid()}"
-        draft.touch(mode=0o600)
-        draft.write_text(make())
-        with contextlib.suppress(FileExistsError):  # another process was first; its secret is the one
-            path.hardlink_to(draft)
-        draft.unlink()
-    return path.read_text().strip()
+    try:
+        if not path.exists():
+            VAR.mkdir(mode=0o700, exist_ok=True)
+            draft = VAR / f".{name}.{os.getpid()}"
+            draft.touch(mode=0o600)
+            draft.write_text(make())
+            with contextlib.suppress(FileExistsError):  # another process was first; its secret is the one
+                path.hardlink_to(draft)
+            draft.unlink()
+        return path.read_text().strip()
+    except OSError as error:
+        fault = f"is not set, and {path} can't be made or read ({error.strerror}). Set it, or mend that."
+        raise SettingsError({name.replace("-", "_").upper(): fault}) from error
 
 
 class _Whole(fields.Integer):
@@ -187,11 +199,19 @@ class _Database(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = str(super()._deserialize(value, attr, data, **kwargs))
         scheme, _, rest = text.partition("://")
-        if scheme in ("postgres", "postgresql") and rest:
+        if scheme in ("postgres", "postgresql") and rest and _is_readable(text):
             return f"postgresql+psycopg://{rest}"
         if scheme == "sqlite" and rest.strip("/") and ":memory:" not in rest:
             return text
         raise ValidationError("must be sqlite:///path/to/file.db or postgresql://user:password@host/name.")
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    return True
 
 
 class _Keys(fields.String):
@@ -216,8 +236,10 @@ class _Waits(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         parts = [part.strip() for part in str(super()._deserialize(value, attr, data, **kwargs)).split(",")]
-        if not all(part.isascii() and part.isdigit() for part in parts):
-            raise ValidationError("must be whole numbers of seconds separated by commas, such as 10,60,300.")
+        if not all(part.isascii() and part.isdigit() and len(part) < 10 and int(part) <= YEAR for part in parts):
+            raise ValidationError(
+                "must be whole numbers of seconds, a year at the most, separated by commas, such as 10,60,300."
+            )
         return tuple(int(part) for part in parts)
 
 
@@ -242,11 +264,11 @@ class _Environment(Schema):
     REFERRAL_FACTORY_API_URL = _Address("http", "https", load_default="https://api.referral-factory.com/api/v2")
     INTERCOM_CALLS_PER_10S = _Whole(1, load_default=1666)
     REFERRAL_FACTORY_CALLS_PER_MINUTE = _Whole(1, load_default=570)
-    INTERCOM_INDEX_DELAY_SECONDS = _Whole(0, load_default=180)
+    INTERCOM_INDEX_DELAY_SECONDS = _Whole(0, YEAR, load_default=180)
     RECONCILE_INTERVAL_SECONDS = _Whole(1, load_default=300)
     SYNC_INTERVAL_SECONDS = _Whole(1, load_default=900)
     RETRY_SCHEDULE_SECONDS = _Waits(load_default=(10, 60, 300, 1800, 7200, 21600))
-    EVENT_RETENTION_DAYS = _Whole(1, load_default=90)
+    EVENT_RETENTION_DAYS = _Whole(1, 36_500, load_default=90)
     WEB_CONCURRENCY = _Whole(1, load_default=None)
     # Threads wait for the vendors nearly all the time: this many keep one core busy at 80 ms a call.
     WORKER_CONCURRENCY = _Whole(1, 256, load_default=48)
