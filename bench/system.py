@@ -137,7 +137,8 @@ class System:
     # Conversations
 
     def get(self, path: str) -> requests.Response:
-        return self._session.get(self.web + path, timeout=10)
+        """Over a connection of its own: one that is kept would stay with one of several web processes."""
+        return self._session.get(self.web + path, timeout=10, headers={"Connection": "close"})
 
     def api(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         headers = {"Authorization": f"Bearer {TOKEN}"}
