@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.errors import Vendor
 from app.storage import inbox
-from app.storage.database import Database, is_unreachable
+from app.storage.database import Database
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LONG_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 43200)
@@ -99,10 +101,8 @@ class InboxCollector(Collector):
             with self._database.reading() as connection:
                 counts = inbox.counts_by_status(connection)
                 since = inbox.oldest_waiting(connection)
-        except Exception as error:
-            if not is_unreachable(error):
-                raise
-            return  # the rest of the metrics is worth having when the database is away
+        except (DBAPIError, PoolTimeoutError):
+            return  # the rest is worth having when the database is away, or not migrated yet
         for status in (*inbox.OPEN, "dead"):
             waiting.add_metric([status], counts.get(status, 0))
         oldest.add_metric([], max(0.0, self._now() - since.timestamp()) if since else 0.0)

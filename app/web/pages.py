@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, current_app, render_template, request
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.causes import CATALOGUE, Cause
 from app.storage import activity, campaigns, inbox
@@ -37,7 +38,7 @@ def _latest(services: Services) -> dict[str, object]:
             rows = activity.page(connection, {}, since=None, before=None, limit=LATEST)
             names = campaigns.names(connection, {row.campaign_id for row in rows})
             waiting = inbox.counts_by_status(connection)
-    except DBAPIError:
+    except (DBAPIError, PoolTimeoutError):
         return {"away": True}
     return {"rows": rows, "campaigns": names, "waiting": waiting, "titles": _titles}
 
@@ -48,12 +49,16 @@ def _titles(cause: str | None) -> str:
 
 def _may_see_people(public_url: str) -> bool:
     """Activity names people. It is shown to whoever holds a token, and without one only on an installation that is
-    set up for its own machine alone, to that machine."""
+    set up for its own machine alone, to that machine: neither through a proxy nor under a name that some site has
+    pointed here."""
     token: str | None = current_app.extensions["referloop.admin_token"]
     given = request.authorization.password if request.authorization else None
     if token and given and hmac.compare_digest(given.encode(), token.encode()):
         return True
-    return _is_here(urlsplit(public_url).hostname) and _is_here(request.remote_addr)
+    if request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
+        return False
+    asked = urlsplit(f"//{request.host}").hostname if request.host else None
+    return all(_is_here(host) for host in (urlsplit(public_url).hostname, asked, request.remote_addr))
 
 
 def _is_here(host: str | None) -> bool:
