@@ -78,7 +78,10 @@ class RedisBell:
         while True:
             self._asked.wait()
             self._asked.clear()
-            ring_now(self._connection)
+            try:
+                ring_now(self._connection)
+            except Exception:
+                log.exception("bell_broken")  # the next ring needs this thread
 
 
 def ring_now(connection: redis.Redis) -> bool:

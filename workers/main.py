@@ -80,11 +80,12 @@ class Supervisor:
         return self._end()
 
     def _start(self, name: str) -> None:
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             status = 1
             try:
-                self._become(name)
+                self._become(name, parent)
                 status = 0
             except SystemExit as ending:
                 status = ending.code if isinstance(ending.code, int) else 1
@@ -96,12 +97,12 @@ class Supervisor:
         self._running[pid] = name
         log.info("worker_process_started", kind=name, pid=pid)
 
-    def _become(self, name: str) -> None:
+    def _become(self, name: str, parent: int) -> None:
         """In the child. A group of its own: Ctrl-C at a terminal reaches the supervisor, which asks once."""
         os.setpgid(0, 0)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        _end_with_parent(os.getppid())
+        _end_with_parent(parent)
         structlog.contextvars.bind_contextvars(process=name)
         self._kinds[name](self._settings)
 
