@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from sqlalchemy.exc import DBAPIError
 
 from app.storage import inbox
-from app.storage.database import Database
+from app.storage.database import Database, is_unreachable
 from app.storage.inbox import NewEvent, Receipt
 
 _Asked = tuple[NewEvent, "Future[Receipt]"]
@@ -67,8 +67,9 @@ class Intake:
         try:
             receipts = self._keep([event for event, _ in asked])
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to those who wait
-            if len(asked) == 1:
-                asked[0][1].set_exception(error)
+            if len(asked) == 1 or is_unreachable(error):
+                for _, future in asked:
+                    future.set_exception(error)
             else:
                 # One event that can't be kept must not take the others with it.
                 for one in asked:
