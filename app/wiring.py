@@ -100,7 +100,7 @@ class Wired:
         self.settings = settings
         self.store = impatient_redis(settings.redis_url)
         self.metrics = PrometheusMetrics()
-        self.database = Database(settings.database_url, pool_size=threads)
+        self.database = Database(settings.database_url)
         self._vendors = VendorClients(settings, self.store, self.metrics, threads)
         self.services = Services(
             database=self.database,

@@ -49,6 +49,7 @@ class System:
             **environ,
         }
         self.processes: dict[str, list[subprocess.Popen[bytes]]] = {}
+        self._secrets: dict[str, str] = {}
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -164,9 +165,12 @@ class System:
         return answer.json() if answer.content else None
 
     def webhook(self, campaign_id: str = "1") -> tuple[str, str]:
-        """Where a signup of the campaign is sent, and a fresh secret for it."""
-        secret = self.api("POST", f"/campaigns/{campaign_id}/webhook/rotate", {})["secret"]
-        return self.api("GET", f"/campaigns/{campaign_id}")["webhook"]["urls"]["joined"], secret
+        """Where a signup of the campaign is sent, and a secret for it. Rotated once: the sandbox's own stays valid."""
+        if campaign_id not in self._secrets:
+            rotated = self.api("POST", f"/campaigns/{campaign_id}/webhook/rotate", {})
+            self._secrets[campaign_id] = rotated["secret"]
+        url = self.api("GET", f"/campaigns/{campaign_id}")["webhook"]["urls"]["joined"]
+        return url, self._secrets[campaign_id]
 
     def waiting(self) -> int:
         """Events that are neither done nor dead."""

@@ -273,7 +273,7 @@ class PreviewContactAnswer(Answer):
 
 class PreviewFieldAnswer(Answer):
     to = fields.String()
-    value = fields.Raw(allow_none=True, metadata={"type": ["string", "number", "boolean", "null"]})
+    value = fields.Raw(allow_none=True, metadata={"type": ["string", "number", "boolean"]})
     cause = CauseId(allow_none=True)
 
 

@@ -49,6 +49,8 @@ class Scripted:
     def _run(self, operation: str, arguments: tuple[Any, ...], effect: Callable[[], T]) -> T:
         self.calls.append((operation, arguments))
         failure = self._failures[operation].popleft() if self._failures[operation] else None
+        if failure:
+            failure.error.operation = operation
         if failure and not failure.after_effect:
             raise failure.error
         result = effect()

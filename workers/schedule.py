@@ -12,7 +12,7 @@ import structlog
 
 from app.storage import schedules
 from app.storage.database import is_unreachable
-from app.usecases.check_connections import probe_connections
+from app.usecases.check_connections import probe_circuits, probe_connections
 from app.usecases.services import Services
 from app.usecases.sweep import refresh_catalogues, remove_old, sweep
 
@@ -31,6 +31,7 @@ class Recurring:
 RECURRING = (
     # Due events whose bell was lost, and dead workers' leases: within 60 s of lease, 90 s in all.
     Recurring("sweep", timedelta(seconds=2), sweep),
+    Recurring("probe_circuits", timedelta(seconds=2), probe_circuits),
     Recurring("probe_connections", timedelta(minutes=5), probe_connections),
     Recurring("refresh_catalogues", timedelta(minutes=15), refresh_catalogues),
     Recurring("remove_old", timedelta(hours=1), remove_old),

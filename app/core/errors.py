@@ -8,6 +8,7 @@
     └── ApiError                a vendor did not do what was asked (``vendor``, ``status``, ``request_id``)
         ├── Unavailable         timeouts, resets, 5xx, 408: what is asked again may pass
         ├── RateLimited         429, or our own budget is spent: wait ``after`` seconds, no attempt is spent
+        ├── Shut                not asked: what it needs is away, and another is finding out whether it is back
         ├── Unauthorized        401, 403: nothing of this kind passes until a person mends it
         └── Rejected            400, 404, 422 and other 4xx: the same call will fail again
 
@@ -71,6 +72,8 @@ class ApiError(ReferloopError):
     ) -> None:
         super().__init__(message)
         self.vendor, self.status, self.request_id = vendor, status, request_id
+        # The call, by the name its client gives it.
+        self.operation: str | None = None
 
 
 class Unavailable(ApiError):
@@ -97,6 +100,14 @@ class RateLimited(ApiError):
     def __init__(self, vendor: Vendor, message: str, *, after: float, status: int | None = None) -> None:
         super().__init__(vendor, message, status=status)
         self.after = after
+
+
+class Shut(ApiError):
+    """Nothing was asked: ``circuit`` names what is away, ``cause`` why."""
+
+    def __init__(self, vendor: Vendor, message: str, *, circuit: str, cause: str) -> None:
+        super().__init__(vendor, message)
+        self.circuit, self.cause = circuit, cause
 
 
 class Unauthorized(ApiError):

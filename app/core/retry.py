@@ -3,7 +3,7 @@
 =======================================  ==============================================================
 the error                                what follows
 =======================================  ==============================================================
-``Unavailable(down=True)``               ``Park`` the vendor: a circuit is probed, no attempt is spent
+``Unavailable(down=True)``, ``Shut``     ``Park`` the vendor: a circuit is probed, no attempt is spent
 ``Unauthorized``                         ``Park`` the connection, or what needs the missing permission
 ``RateLimited``                          ``RetryIn`` its time, no attempt is spent
 ``Unavailable``                          ``RetryIn`` by the schedule, then ``GiveUp``
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.core.causes import Cause
-from app.core.errors import NotUnderstood, RateLimited, Rejected, Unauthorized, Unavailable, Vendor
+from app.core.errors import NotUnderstood, RateLimited, Rejected, Shut, Unauthorized, Unavailable, Vendor
 
 JITTER = 0.1
 """Share of a wait by which it may be longer, so that what failed together does not come back together."""
@@ -79,7 +79,7 @@ def decide(
     another call since it was refused for this one, so that one permission is missing and not the whole connection.
     """
     match error:
-        case Unavailable(down=True):
+        case Unavailable(down=True) | Shut():
             return Park(Scope.VENDOR, error.vendor, _UNAVAILABLE[error.vendor])
         case RateLimited():
             return RetryIn(_later(error.after, random), Cause.RATE_LIMITED, spends_attempt=False)

@@ -179,6 +179,22 @@ class Line:
         ``path`` is relative to the base, or a whole URL. ``empty_ok`` takes a 2xx whose body is not JSON.
         Raises ``Unavailable``, ``RateLimited``, ``Unauthorized`` and ``Rejected``; see ``app.core.errors``.
         """
+        try:
+            return self._call(operation, method, path, params, body, expected, empty_ok)
+        except ApiError as error:
+            error.operation = operation
+            raise
+
+    def _call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: Mapping[str, object] | None,
+        expected: Collection[int],
+        empty_ok: bool,
+    ) -> Answer:
         self.budget.take(bulk=self.bulk)
         answer = self._exchange(operation, method, path, params, body)
         self.budget.learn(answer.headers)

@@ -15,6 +15,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+POOL = 8
+"""Connections kept, and as many more at a rush. Threads wait for the vendors nearly all the time and for each other
+here but a moment; a PostgreSQL of the smaller plans has 20 connections, for all processes together."""
+
 
 class Database:
     """An engine and its manners.
@@ -24,8 +28,8 @@ class Database:
     process at a lock of its own, processes at a lock of the file system, which wakes the next at once.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self.engine: Engine = _engine(url, pool_size)
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = _engine(url)
         self.on_sqlite = self.engine.dialect.name == "sqlite"
         # A read on PostgreSQL needs no BEGIN and no ROLLBACK, which would be two of its three round trips.
         self._reads = self.engine if self.on_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -86,15 +90,15 @@ def is_unreachable(error: BaseException) -> bool:
     )
 
 
-def _engine(url: str, pool_size: int) -> Engine:
+def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
             parsed,
-            pool_size=pool_size,
-            max_overflow=32,
+            pool_size=POOL,
+            max_overflow=POOL,
             connect_args={"timeout": 15, "check_same_thread": False, "autocommit": sqlite3.LEGACY_TRANSACTION_CONTROL}
             if hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL")
             else {"timeout": 15, "check_same_thread": False},
@@ -104,8 +108,8 @@ def _engine(url: str, pool_size: int) -> Engine:
         return engine
     return create_engine(
         parsed,
-        pool_size=pool_size,
-        max_overflow=32,
+        pool_size=POOL,
+        max_overflow=POOL,
         pool_pre_ping=False,
         pool_recycle=1800,
         connect_args={"connect_timeout": 5, "options": "-c timezone=utc -c lock_timeout=15000"},

@@ -319,19 +319,12 @@ def release_held(connection: Connection, held_by: str, now: datetime) -> int:
     ).rowcount
 
 
-def release_canaries(connection: Connection, suffix: str, limit: int, now: datetime) -> int:
-    """Make the oldest few due of each kind that waits for something whose name ends in ``suffix``; how many.
-
-    They keep their cause, by which it is known that the others may follow once one of them is done.
-    """
-    waited_for = select(events.c.held_by).where(events.c.held_by.is_not(None), events.c.held_by.endswith(suffix))
-    released = 0
-    for name in connection.execute(waited_for.distinct()).scalars().all():
-        few = select(events.c.id).where(events.c.held_by == name).order_by(events.c.id).limit(limit)
-        released += connection.execute(
-            update(events).where(events.c.id.in_(few)).values(held_by=None, next_attempt_at=now)
-        ).rowcount
-    return released
+def release_few(connection: Connection, held_by: str, limit: int, now: datetime) -> int:
+    """Make the oldest due of those that wait for ``held_by``; how many."""
+    few = select(events.c.id).where(events.c.held_by == held_by).order_by(events.c.id).limit(limit)
+    return connection.execute(
+        update(events).where(events.c.id.in_(few)).values(held_by=None, next_attempt_at=now)
+    ).rowcount
 
 
 def is_any_due(connection: Connection, now: datetime) -> bool:

@@ -53,6 +53,19 @@ def lose(connection: Connection, program_id: int, token_digest: str, cause: str)
     )
 
 
+def connected_among(connection: Connection, program_ids: Sequence[int]) -> frozenset[str]:
+    """``program:<id>`` of those that are connected; their rows stay as they are until the transaction ends."""
+    if not program_ids:
+        return frozenset()
+    rows = connection.execute(
+        select(programs.c.id, programs.c.state)
+        .where(programs.c.id.in_(program_ids))
+        .order_by(programs.c.id)
+        .with_for_update(read=True)
+    )
+    return frozenset(f"program:{row.id}" for row in rows if row.state == CONNECTED)
+
+
 def lost(connection: Connection) -> Sequence[Row[Any]]:
     """Those whose token was refused, not those that were disconnected by a person."""
     return connection.execute(

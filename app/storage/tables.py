@@ -306,6 +306,16 @@ Index("ix_activity_cause", activity.c.cause, activity.c.id, **_partial("cause IS
 Index("ix_activity_outcome", activity.c.outcome, activity.c.id)
 Index("ix_activity_verb", activity.c.verb, activity.c.id)
 
+circuits = _table(
+    "circuits",
+    # What is away: a vendor of one connection, or one of its permissions. Only open ones are kept.
+    Column("name", Text, primary_key=True),
+    Column("cause", Text, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("every_seconds", Integer, nullable=False),
+    Column("probe_at", Moment, nullable=False),
+)
+
 schedules = _table(
     "schedules",
     # Who moves the time forward does the work: once, however many workers there are.

@@ -74,6 +74,38 @@ def lose(connection: Connection, workspace_id: int, token_digest: str, cause: st
     )
 
 
+def connected_among(connection: Connection, workspace_ids: Sequence[int]) -> frozenset[str]:
+    """``workspace:<id>`` of those that are connected; their rows stay as they are until the transaction ends."""
+    if not workspace_ids:
+        return frozenset()
+    rows = connection.execute(
+        select(workspaces.c.id, workspaces.c.state)
+        .where(workspaces.c.id.in_(workspace_ids))
+        .order_by(workspaces.c.id)
+        .with_for_update(read=True)
+    )
+    return frozenset(f"workspace:{row.id}" for row in rows if row.state == CONNECTED)
+
+
+def miss_permission(connection: Connection, workspace_id: int, permission: str) -> None:
+    """Name a permission that a call was refused for."""
+    row = connection.execute(
+        select(workspaces.c.missing_permissions).where(workspaces.c.id == workspace_id).with_for_update()
+    ).first()
+    if row is not None and permission not in row.missing_permissions:
+        change(connection, workspace_id, missing_permissions=[*row.missing_permissions, permission])
+
+
+def have_permission(connection: Connection, workspace_id: int, permission: str) -> None:
+    """No longer missing."""
+    row = connection.execute(
+        select(workspaces.c.missing_permissions).where(workspaces.c.id == workspace_id).with_for_update()
+    ).first()
+    if row is not None and permission in row.missing_permissions:
+        kept = [name for name in row.missing_permissions if name != permission]
+        change(connection, workspace_id, missing_permissions=kept)
+
+
 def lost(connection: Connection) -> Sequence[Row[Any]]:
     """Those whose token was refused, not those that were disconnected by a person."""
     return connection.execute(

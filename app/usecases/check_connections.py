@@ -5,7 +5,6 @@ A connection that is lost holds its work as a whole; once the vendor takes the t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,13 +12,13 @@ import structlog
 from sqlalchemy import Connection, Row
 
 from app.core.causes import Cause
-from app.core.errors import ApiError, Unauthorized
-from app.storage import inbox, programs, workspaces
+from app.core.errors import ApiError, Unauthorized, Vendor
+from app.storage import circuits, inbox, programs, workspaces
 from app.usecases.services import Services
 from app.usecases.setups import intercom_of
 
 CANARIES = 3
-"""How many events that wait for a permission are tried again at a time, to see whether it was given."""
+"""How many events are let go at a probe: one of them finds out, the others are there should its turn be lost."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,11 +62,26 @@ def probe_connections(services: Services) -> int:
         back += _probe(services, f"workspace:{workspace.id}", workspace, check_workspace, workspaces.regain)
     for program in lost_programs:
         back += _probe(services, f"program:{program.id}", program, check_program, programs.regain)
-    with services.database.writing() as connection:
-        released = inbox.release_canaries(connection, ":permission", CANARIES, services.now())
-    if back or released:
+    if back:
         services.bell.ring()
     return back
+
+
+def probe_circuits(services: Services) -> int:
+    """Let a few events go whose circuit is due for a probe; how many. A circuit that holds nobody is closed."""
+    now = services.now()
+    with services.database.reading() as connection:
+        names = circuits.due(connection, now)
+    released = 0
+    for name in names:
+        with services.database.writing() as connection:
+            few = inbox.release_few(connection, name, CANARIES, now)
+            if not few:
+                circuits.close(connection, [name], now)
+        released += few
+    if released:
+        services.bell.ring()
+    return released
 
 
 def _probe(services: Services, held_by: str, row: Row[Any], check: Any, regain: Any) -> int:
@@ -83,7 +97,9 @@ def _probe(services: Services, held_by: str, row: Row[Any], check: Any, regain: 
 
 
 def release(connection: Connection, held_by: str, now: datetime) -> None:
-    """Let go of all that waited for a connection, its missing permissions included."""
-    names: Sequence[str] = (held_by, f"{held_by}:permission")
-    for name in names:
-        inbox.release_held(connection, name, now)
+    """Let go of all that waited for ``workspace:<id>`` or ``program:<id>``, its open circuits included: a person has
+    mended it, or the vendor takes its token again."""
+    inbox.release_held(connection, held_by, now)
+    kind, _, number = held_by.partition(":")
+    vendor = Vendor.INTERCOM if kind == "workspace" else Vendor.REFERRAL_FACTORY
+    circuits.close_all_of(connection, circuits.vendor_circuit(vendor.value, int(number)), now)

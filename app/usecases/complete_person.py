@@ -12,12 +12,13 @@ from app.integrations.referral_factory import ReferralFactory
 from app.storage import people
 from app.usecases.services import Services
 from app.usecases.setups import Setup
+from app.usecases.ways_out import WaysOut
 
 COUNTS = frozenset({"referrals", "qualified_referrals"})
 ALWAYS = frozenset({"email"})
 
 
-def complete_person(services: Services, setup: Setup, person: Person) -> Person:
+def complete_person(services: Services, ways: WaysOut, setup: Setup, person: Person) -> Person:
     """The person with what the audience's mapping needs; ``audience`` stays ``None`` where nobody knows it.
 
     Raises: ApiError where Referral Factory stood in the way.
@@ -26,7 +27,7 @@ def complete_person(services: Services, setup: Setup, person: Person) -> Person:
     asked = person.audience is None
     if asked:
         # One call whatever the audience turns out to be: the counts come with it.
-        person = _with_details(setup.referral_factory(services), setup, person, counts=True)
+        person = _with_details(ways.referral_factory(), setup, person, counts=True)
     if person.audience is None:
         return person
     settings = setup.settings(person.audience)
@@ -35,9 +36,9 @@ def complete_person(services: Services, setup: Setup, person: Person) -> Person:
     needed = needed_fields(settings, setup.rules) | ALWAYS
     own = person.unknown(name for name in needed if not name.startswith(REFERRER))
     if own and not asked:
-        person = _with_details(setup.referral_factory(services), setup, person, counts=bool(own & COUNTS))
+        person = _with_details(ways.referral_factory(), setup, person, counts=bool(own & COUNTS))
     if _lacks_referrer(person, needed):
-        person = person.completed(_referrer(services, setup, person))
+        person = person.completed(_referrer(services, ways, setup, person))
     return person
 
 
@@ -60,7 +61,7 @@ def _lacks_referrer(person: Person, needed: frozenset[str]) -> bool:
     return bool(unknown) and known is not None and person.audience is Audience.LEADS
 
 
-def _referrer(services: Services, setup: Setup, person: Person) -> Mapping[str, Value]:
+def _referrer(services: Services, ways: WaysOut, setup: Setup, person: Person) -> Mapping[str, Value]:
     """The referrer's fields under ``referrer.``: from what we know of them, else from the API."""
     id_ = person.text("referrer.id")
     values: Mapping[str, Value] | None = None
@@ -69,6 +70,6 @@ def _referrer(services: Services, setup: Setup, person: Person) -> Mapping[str, 
             known = people.by_referral_factory_ids(connection, setup.campaign_id, Audience.REFERRERS.value, [id_])
         values = known.get(id_)
     if values is None or not values.get("email"):
-        found = setup.referral_factory(services).user(id_ or person.text("referrer.code") or "")
+        found = ways.referral_factory().user(id_ or person.text("referrer.code") or "")
         values = found.values if found is not None else {}
     return {REFERRER + name: values.get(name) for name in ("id", "code", "email", "first_name", "url")}

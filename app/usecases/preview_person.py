@@ -17,6 +17,7 @@ from app.usecases.complete_person import complete_person
 from app.usecases.send_person import Sending, decision_about, draft_of, find
 from app.usecases.services import Services
 from app.usecases.setups import Setup, load_setups
+from app.usecases.ways_out import WaysOut
 from schemas.referral_factory import person_from_webhook
 
 
@@ -43,6 +44,7 @@ def preview_person(services: Services, campaign_id: int, audience: Audience, pay
         setup = load_setups(connection, [campaign_id], services.now()).get(campaign_id)
     if setup is None:
         raise InvalidRequest("There is no such campaign.", status=404, cause=Cause.NOT_FOUND)
+    setup = replace(setup, open_circuits={})  # whoever asks wants to hear it from the vendor
     person = replace(_person(payload), audience=audience)
     missing = setup_required(setup.settings(audience))
     if setup.archived:
@@ -50,7 +52,7 @@ def preview_person(services: Services, campaign_id: int, audience: Audience, pay
     if missing:
         return Preview("nothing", missing[0])
     if setup.program.state == programs.CONNECTED:
-        person = complete_person(services, setup, person)
+        person = complete_person(services, WaysOut(services, setup), setup, person)
     sending = _sending(services, setup, person, audience)
     drafted = draft_of(sending)
     if drafted.cause is not None:

@@ -16,7 +16,8 @@ from app.core.causes import Cause
 from app.core.errors import FieldError, InvalidRequest, Rejected, Unauthorized
 from app.core.people import CUSTOM
 from app.integrations.intercom import Intercom
-from app.storage import workspaces
+from app.storage import circuits, workspaces
+from app.storage.circuits import permission_circuit
 from app.usecases.services import Services
 from app.usecases.setups import intercom_of
 from schemas.intercom import Segment
@@ -93,6 +94,8 @@ def keep_survey(connection: Connection, workspace: Row[Any], found: Survey, now:
         workspaces.replace_attributes(connection, workspace.id, found.attributes)
     if found.segments is not None:
         workspaces.replace_segments(connection, workspace.id, [_columns(segment) for segment in found.segments])
+    readable = [name for name in READ_PERMISSIONS if name not in found.missing]
+    circuits.close(connection, [permission_circuit("intercom", workspace.id, name) for name in readable], now)
     return workspaces.counts(connection, workspace.id)
 
 

@@ -42,6 +42,7 @@ from app.storage.links import Creation, CreationOutcome, Link
 from app.usecases.refresh_catalogue import refresh_attributes
 from app.usecases.services import Services
 from app.usecases.setups import Setup
+from app.usecases.ways_out import WaysOut
 
 REFUSALS_LAST = timedelta(minutes=15)
 
@@ -121,7 +122,7 @@ class Found:
     archived_id: str | None = None
 
 
-def send_person(services: Services, intercom: Intercom, sending: Sending, trail: Trail) -> Sent | Wait:
+def send_person(services: Services, ways: WaysOut, sending: Sending, trail: Trail) -> Sent | Wait:
     """Raises: ApiError where a vendor stood in the way; ``trail`` holds what was done until then."""
     drafted = draft_of(sending)
     if drafted.cause is not None:
@@ -131,10 +132,10 @@ def send_person(services: Services, intercom: Intercom, sending: Sending, trail:
     wait = index_wait(sending.attempt, services.now().timestamp(), services.index_delay.total_seconds())
     if wait and sending.link is None:
         return Wait(wait)
-    found = find(intercom, sending)
+    found = find(ways.intercom(), sending)
     if sending.open_creations:
         _settle_open_creations(sending, found, trail)
-    sent = _carry_out(services, intercom, sending, drafted, found, trail)
+    sent = _carry_out(services, ways, sending, drafted, found, trail)
     return _marked(sent, sending.person) if isinstance(sent, Sent) else sent
 
 
@@ -214,12 +215,15 @@ def _settle_open_creations(sending: Sending, found: Found, trail: Trail) -> None
 
 
 def _carry_out(
-    services: Services, intercom: Intercom, sending: Sending, drafted: Drafted, found: Found, trail: Trail
+    services: Services, ways: WaysOut, sending: Sending, drafted: Drafted, found: Found, trail: Trail
 ) -> Sent | Wait:
     """Do what is decided; what stands in the way of it (a conflict, an archived contact) is decided anew."""
-    policy = sending.settings.duplicates
+    policy, intercom = sending.settings.duplicates, ways.intercom()
     for _ in range(MOST_TURNS):
-        match decision_about(found, policy):
+        decided = decision_about(found, policy)
+        if not isinstance(decided, Skip):
+            ways.before_writing()
+        match decided:
             case Skip(cause, detail):
                 return _skipped(sending, found, cause, detail, trail)
             case Unarchive(contact_id):

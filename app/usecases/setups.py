@@ -13,7 +13,7 @@ from app.core.audiences import AudienceSettings, CampaignRules, Catalogue
 from app.core.people import Audience
 from app.integrations.intercom import Intercom
 from app.integrations.referral_factory import ReferralFactory
-from app.storage import campaigns, links, programs, workspaces
+from app.storage import campaigns, circuits, links, programs, workspaces
 from app.usecases.services import Services
 from schemas.audiences import audience_settings_from
 
@@ -33,6 +33,8 @@ class Setup:
     program: Row[Any]
     catalogue: Catalogue
     refused: frozenset[tuple[str, str]]
+    open_circuits: Mapping[str, str]
+    """What is away at the moment, by the circuit's name, and the cause."""
 
     def settings(self, audience: Audience) -> AudienceSettings:
         return self.audiences.get(audience, AudienceSettings())
@@ -61,6 +63,7 @@ def load_setups(connection: Connection, campaign_ids: Collection[int], now: date
     accounts = {one: programs.get(connection, one) for one in {row.program_id for row in rows}}
     catalogues = {one: workspaces.catalogue(connection, one) for one in spaces}
     refused = {one: links.refused(connection, one, now) for one in spaces}
+    open_circuits = circuits.open_names(connection)
     setups = {}
     for row in rows:
         workspace, program = spaces[row.workspace_id], accounts[row.program_id]
@@ -81,5 +84,6 @@ def load_setups(connection: Connection, campaign_ids: Collection[int], now: date
             program=program,
             catalogue=catalogues[row.workspace_id],
             refused=refused[row.workspace_id],
+            open_circuits=open_circuits,
         )
     return setups

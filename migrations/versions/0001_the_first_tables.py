@@ -58,7 +58,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("event_id IS NOT NULL"),
     )
     op.create_index("ix_activity_outcome", "activity", ["outcome", "id"], unique=False)
-    op.create_index("ix_activity_verb", "activity", ["verb", "id"], unique=False)
     op.create_index(
         "ix_activity_sync",
         "activity",
@@ -66,6 +65,17 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("sync_id IS NOT NULL"),
         postgresql_where=sa.text("sync_id IS NOT NULL"),
+    )
+    op.create_index("ix_activity_verb", "activity", ["verb", "id"], unique=False)
+    op.create_table(
+        "circuits",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("opened_at", MOMENT, nullable=False),
+        sa.Column("every_seconds", sa.Integer(), nullable=False),
+        sa.Column("probe_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_circuits")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "creations",
@@ -148,8 +158,8 @@ def upgrade() -> None:
         sqlite_where=sa.text("status = 'done'"),
         postgresql_where=sa.text("status = 'done'"),
     )
-    op.create_index("ix_events_status", "events", ["status", "id"], unique=False)
     op.create_index("ix_events_source", "events", ["source", "id"], unique=False)
+    op.create_index("ix_events_status", "events", ["status", "id"], unique=False)
     op.create_index("ix_events_topic", "events", ["topic", "id"], unique=False)
     op.create_table(
         "links",
@@ -368,8 +378,8 @@ def downgrade() -> None:
     op.drop_index("ix_links_contact", table_name="links")
     op.drop_table("links")
     op.drop_index("ix_events_topic", table_name="events")
-    op.drop_index("ix_events_source", table_name="events")
     op.drop_index("ix_events_status", table_name="events")
+    op.drop_index("ix_events_source", table_name="events")
     op.drop_index(
         "ix_events_settled",
         table_name="events",
@@ -403,13 +413,14 @@ def downgrade() -> None:
     op.drop_table("events")
     op.drop_index("ix_creations_person", table_name="creations")
     op.drop_table("creations")
+    op.drop_table("circuits")
+    op.drop_index("ix_activity_verb", table_name="activity")
     op.drop_index(
         "ix_activity_sync",
         table_name="activity",
         sqlite_where=sa.text("sync_id IS NOT NULL"),
         postgresql_where=sa.text("sync_id IS NOT NULL"),
     )
-    op.drop_index("ix_activity_verb", table_name="activity")
     op.drop_index("ix_activity_outcome", table_name="activity")
     op.drop_index(
         "ix_activity_event",

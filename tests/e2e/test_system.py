@@ -40,12 +40,7 @@ def system(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def contacts(system: System) -> list[dict[str, Any]]:
-    answer = requests.get(
-        f"{system.sandbox}/intercom/contacts?per_page=150",
-        headers={"Authorization": "Bearer intercom-sandbox-token", "Accept": "application/json"},
-        timeout=10,
-    )
-    found: list[dict[str, Any]] = answer.json()["data"]
+    found: list[dict[str, Any]] = system.control("GET", "/intercom/sandbox1/contacts")["contacts"]
     return found
 
 

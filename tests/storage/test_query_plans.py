@@ -229,7 +229,7 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "hold on": lambda c: inbox.extend(c, "one", [7, 8], {"person7", "person8"}, NOW),
     "is it still ours": lambda c: inbox.still_ours(c, "one", [7, 8]),
     "release what is held": lambda c: inbox.release_held(c, "workspace:1", NOW),
-    "release canaries": lambda c: inbox.release_canaries(c, ":permission", 3, NOW),
+    "release a few": lambda c: inbox.release_few(c, "intercom:1", 3, NOW),
     "oldest waiting": inbox.oldest_waiting,
     "counts by status": inbox.counts_by_status,
     "named or open": lambda c: inbox.named_or_open(c, [7, 8], "person7", 50),

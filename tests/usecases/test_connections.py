@@ -9,8 +9,8 @@ import pytest
 from app.core.errors import Unauthorized, Unavailable, Vendor
 from app.storage import programs, workspaces
 from app.storage.vault import digest
-from app.usecases.check_connections import CANARIES, probe_connections
-from tests.product import Product, lead
+from app.usecases.check_connections import probe_connections
+from tests.product import Product
 
 REFUSED = Unauthorized(Vendor.INTERCOM, "Access Token Invalid", status=401)
 FORBIDDEN = Unauthorized(Vendor.INTERCOM, "no", status=403)
@@ -100,64 +100,3 @@ class TestALostProgram:
         product.referral_factory.fail("campaigns", REFUSED_THERE)
         assert probe_connections(product.services) == 0
         assert product.event(event_id).held_by == f"program:{product.program_id}"
-
-
-class TestAMissingPermission:
-    def _held(self, product: Product, number: int) -> list[int]:
-        product.intercom.fail("create", FORBIDDEN, times=number)
-        ids = [product.receive_lead(id=n, email=f"lead{n}@example.com") for n in range(number)]
-        product.work()
-        assert {product.event(one).cause for one in ids} == {"intercom_permission_missing"}
-        assert workspace(product).state == "connected"
-        product.bell.rings = 0
-        return ids
-
-    def held(self, product: Product, ids: list[int]) -> list[int]:
-        return [one for one in ids if product.event(one).held_by]
-
-    def test_is_tried_again_with_the_oldest_few(self, product: Product) -> None:
-        ids = self._held(product, 8)
-        product.intercom.fail("create", FORBIDDEN, times=CANARIES)
-        probe_connections(product.services)
-        assert product.bell.rings == 1
-        assert self.held(product, ids) == ids[CANARIES:]
-        product.work()
-        assert self.held(product, ids) == ids, "still missing: all wait on, no attempt is spent"
-        assert {product.event(one).attempts for one in ids} == {0}
-
-    def test_once_given_lets_all_go_on(self, product: Product) -> None:
-        ids = self._held(product, 8)
-        probe_connections(product.services)
-        product.work_until_idle()
-        assert {product.event(one).status for one in ids} == {"done"}
-        assert len(product.intercom.contacts) == 8
-
-    def test_of_one_workspace_does_not_keep_another_from_being_tried(self, product: Product) -> None:
-        self._held(product, 4)
-        with product.database.writing() as connection:
-            vault = product.services.vault
-            other = workspaces.add(
-                connection,
-                app_id="app2",
-                name="Other",
-                region="us",
-                timezone="UTC",
-                token=vault.seal("t2"),
-                token_digest=digest("t2"),
-                client_secret=vault.seal("s2"),
-                state="connected",
-                missing_permissions=[],
-                created_at=product.time,
-            )
-            workspaces.replace_attributes(connection, other, product.intercom.attributes())
-        campaign = product.add_campaign(other, product.program_id, "2")
-        from app.core.people import Audience
-        from tests.product import SETTINGS
-
-        product.set_up(Audience.LEADS, SETTINGS, campaign)
-        product.intercom.fail("create", FORBIDDEN)
-        there = product.receive(to_campaign=campaign, **lead(id=50, email="there@example.com"))
-        product.work()
-        assert product.event(there).held_by is not None
-        probe_connections(product.services)
-        assert product.event(there).held_by is None

@@ -17,6 +17,7 @@ from app.storage.database import Database
 from app.storage.people import PersonRecord
 from app.storage.tables import activity as activities
 from app.usecases import process_event
+from app.usecases.check_connections import probe_circuits
 from app.usecases.process_event import Batch, Outcome
 from app.usecases.sweep import sweep
 from tests.product import START, Product
@@ -131,23 +132,25 @@ def test_what_is_given_back_is_due_again_without_an_attempt(product: Product) ->
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "cause", "attempts"),
+    ("answer", "status", "attempts", "held_by"),
     [
-        (Unavailable(Vendor.INTERCOM, "no answer", sent=True), "retrying", "intercom_unavailable", 1),
-        (Unavailable(Vendor.INTERCOM, "away", sent=False, down=True), "received", "intercom_unavailable", 0),
+        (Unavailable(Vendor.INTERCOM, "no answer", sent=True), "retrying", 1, None),
+        (Unavailable(Vendor.INTERCOM, "away", sent=False, down=True), "received", 0, "intercom:1"),
     ],
     ids=["no answer", "away"],
 )
 def test_a_refused_token_about_which_intercom_can_not_be_asked_is_asked_about_later(
-    product: Product, answer: Unavailable, status: str, cause: str, attempts: int
+    product: Product, answer: Unavailable, status: str, attempts: int, held_by: str | None
 ) -> None:
     product.intercom.fail("search_email", Unauthorized(Vendor.INTERCOM, "no", status=401))
     product.intercom.fail("me", answer)
     event_id = product.receive_lead()
     product.work()
     event = product.event(event_id)
-    assert (event.status, event.cause, event.attempts, event.held_by) == (status, cause, attempts, None)
+    assert (event.status, event.cause, event.attempts) == (status, "intercom_unavailable", attempts)
+    assert event.held_by == held_by
     product.advance(60)
+    probe_circuits(product.services)
     product.work()
     assert product.event(event_id).status == "done"
 

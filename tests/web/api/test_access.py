@@ -104,8 +104,12 @@ def test_what_can_be_no_id_is_not_found(world: World, path: str) -> None:
 
 def test_unknown_ids_are_not_found_whatever_is_asked_of_them(world: World) -> None:
     bodies = {"PATCH": {}, "PUT": {"action": "nothing"}}
+    by_ending = {
+        "attributes": {"name": "A", "type": "text"},
+        "preview": {"audience": "leads", "person": {"email": "a@example.com"}},
+    }
     for method, path in routes(world):
         if "999" in path and method != "HEAD" and not path.endswith("/settings"):
-            body = {"name": "A", "type": "text"} if path.endswith("/attributes") else bodies.get(method)
+            body = by_ending.get(path.rsplit("/", 1)[1]) or bodies.get(method)
             answer = world.ask(method, path.removeprefix("/api/v1"), json=body)
             assert (answer.status_code, answer.get_json(force=True)["cause"]) == (404, "not_found"), (method, path)

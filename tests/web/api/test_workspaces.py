@@ -11,6 +11,8 @@ from sqlalchemy import select
 
 from app.core.audiences import AttributeType
 from app.core.errors import ApiError, Rejected, Unauthorized, Unavailable, Vendor
+from app.storage import circuits
+from app.storage.circuits import Broken
 from app.storage.tables import events, workspaces
 from tests.fakes import FakeIntercom, custom
 from tests.web.api.conftest import WORKSPACE, World, faults, json_of, segments
@@ -210,7 +212,10 @@ class TestChanging:
     def test_a_new_token_connects_a_workspace_that_was_lost(self, world: World) -> None:
         world.connected_workspace()
         world.delete("/workspaces/1")
-        world.event("a", held_by="workspace:1:permission")
+        world.event("a", held_by="intercom:1:contacts_write")
+        with world.database.writing() as connection:
+            missing = Broken("intercom:1:contacts_write", "intercom_permission_missing", timedelta(minutes=5))
+            circuits.open_(connection, missing, world.time)
         world.vendors.intercoms["eu", "eu-token"] = world.intercom
         answer = world.patch("/workspaces/1", {"access_token": "eu-token", "region": "eu"})
         assert json_of(answer) | {"state": "connected", "region": "eu", "cause": None} == json_of(answer)
