@@ -165,7 +165,7 @@ class System:
         return answer.json() if answer.content else None
 
     def webhook(self, campaign_id: str = "1") -> tuple[str, str]:
-        """Where a signup of the campaign is sent, and a secret for it. Rotated once: the sandbox's own stays valid."""
+        """Where a signup is sent, and a secret for it. Rotated once only, so the one the sandbox has stays valid."""
         if campaign_id not in self._secrets:
             rotated = self.api("POST", f"/campaigns/{campaign_id}/webhook/rotate", {})
             self._secrets[campaign_id] = rotated["secret"]

@@ -100,6 +100,7 @@ def test_an_events_id_is_in_the_logs_of_web_and_worker(system: System) -> None:
 
 
 def test_metrics_tell_of_web_and_vendor(system: System) -> None:
+    sign_up(system, first_name="Mona", email="mona@example.com", Company="Acme")
     exposed = system.get("/metrics").text
     for name in ("referloop_events_received_total", "referloop_events{", "referloop_oldest_waiting_seconds"):
         assert name in exposed
