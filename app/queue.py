@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import Protocol
 
 import redis
@@ -27,6 +28,9 @@ DRAIN_SECONDS = 60
 
 PENDING_SECONDS = 5
 """How long a ring counts as pending should it have been lost on the way to the queue."""
+
+TOGETHER_SECONDS = 0.02
+"""After a ring, those that follow within this time are one: asking Redis for each webhook is the dearer half of it."""
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +86,7 @@ class RedisBell:
                 ring_now(self._connection)
             except Exception:
                 log.exception("bell_broken")  # the next ring needs this thread
+            time.sleep(TOGETHER_SECONDS)
 
 
 def ring_now(connection: redis.Redis) -> bool:
