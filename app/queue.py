@@ -30,7 +30,7 @@ PENDING_SECONDS = 5
 """How long a ring counts as pending should it have been lost on the way to the queue."""
 
 TOGETHER_SECONDS = 0.02
-"""After a ring, those that follow within this time are one: asking Redis for each webhook is the dearer half of it."""
+"""After a ring, those that follow within this time are one: asking Redis for every webhook is dear."""
 
 log = structlog.get_logger(__name__)
 

@@ -140,15 +140,8 @@ class Drain:
         """Keep the leases of what takes long: a slow vendor is no dead worker."""
         now = self._clock()
         if self._held and now - self._held_on_at > HOLD_ON_SECONDS:
-            events = [event for event, _ in self._held.values()]
             with self._services.database.writing() as connection:
-                inbox.extend(
-                    connection,
-                    self._owner,
-                    [event.id for event in events],
-                    {event.person_key for event in events if event.person_key},
-                    self._services.now() + LEASE,
-                )
+                inbox.extend(connection, self._owner, list(self._held), self._services.now() + LEASE)
             self._held_on_at = now
 
     def _wait_for_database(self, error: DBAPIError) -> None:

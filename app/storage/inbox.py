@@ -211,19 +211,14 @@ def give_back(connection: Connection, owner: str, claimed: Sequence[Event]) -> N
     release_people(connection, {event.person_key for event in claimed if event.person_key}, owner)
 
 
-def extend(connection: Connection, owner: str, event_ids: Sequence[int], keys: set[str], until: datetime) -> None:
-    """Hold on to what is still being worked on."""
+def extend(connection: Connection, owner: str, event_ids: Sequence[int], until: datetime) -> None:
+    """Hold on to what is still being worked on, and to all people that ``owner`` has leased for it."""
     connection.execute(
         update(events)
         .where(events.c.id.in_(event_ids), events.c.lease_owner == owner, _is(events.c.status, "processing"))
         .values(lease_until=until)
     )
-    if keys:
-        connection.execute(
-            update(person_leases)
-            .where(person_leases.c.person_key.in_(sorted(keys)), person_leases.c.owner == owner)
-            .values(until=until)
-        )
+    connection.execute(update(person_leases).where(person_leases.c.owner == owner).values(until=until))
 
 
 def still_ours(connection: Connection, owner: str, event_ids: Sequence[int]) -> frozenset[int]:

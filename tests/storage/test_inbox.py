@@ -131,7 +131,7 @@ def test_who_holds_on_keeps_the_lease(database: Database) -> None:
     claim(database)
     later = NOW + LEASE + timedelta(seconds=1)
     with database.writing() as connection:
-        inbox.extend(connection, "one", [event_id], {"anna"}, later + LEASE)
+        inbox.extend(connection, "one", [event_id], later + LEASE)
         assert inbox.give_back_expired(connection, later, 7) == 0
         assert inbox.still_ours(connection, "one", [event_id]) == {event_id}
         assert inbox.still_ours(connection, "two", [event_id]) == frozenset()

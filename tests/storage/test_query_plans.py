@@ -226,7 +226,7 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "is anything due": lambda c: inbox.is_any_due(c, NOW),
     "has a lease run out": lambda c: inbox.has_expired(c, NOW),
     "give back what ran out": lambda c: inbox.give_back_expired(c, NOW, 7),
-    "hold on": lambda c: inbox.extend(c, "one", [7, 8], {"person7", "person8"}, NOW),
+    "hold on": lambda c: inbox.extend(c, "one", [7, 8], NOW),
     "is it still ours": lambda c: inbox.still_ours(c, "one", [7, 8]),
     "release what is held": lambda c: inbox.release_held(c, "workspace:1", NOW),
     "release a few": lambda c: inbox.release_few(c, "intercom:1", 3, NOW),
