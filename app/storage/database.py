@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 
 POOL = 8
 """Connections kept, and as many more at a rush. Threads wait for the vendors nearly all the time and for each other
@@ -85,7 +86,7 @@ def insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.I
 
 def is_unreachable(error: BaseException) -> bool:
     """Whether the database itself is away (so that asking again later may help)."""
-    return isinstance(error, OperationalError | InterfaceError) or (
+    return isinstance(error, OperationalError | InterfaceError | NoConnectionInTime) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
 
