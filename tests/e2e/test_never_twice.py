@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -218,22 +219,34 @@ def test_nobody_is_lost_or_made_twice_when_processes_are_killed_and_redis_goes_a
     # A web process that is starting has its place in line, and no hands yet.
     system.await_(lambda: all(system.get("/healthz").elapsed.total_seconds() < 0.2 for _ in range(12)), 30)
     system.stop("redis", signal.SIGKILL)
-    without = time.monotonic()
-    door, secret = doors[0]
-    took: list[float] = []
-    for number in range(20):
-        began = time.monotonic()
-        payload = {"id": 50_000 + number, "email": f"alone{number}@example.com", "first_name": "Alone"}
-        answer = requests.post(door, json=payload, headers={"X-Referloop-Secret": secret}, timeout=5)
-        took.append(time.monotonic() - began)
-        assert answer.status_code == 200
-        time.sleep(0.1)
-    assert max(took) < 0.3, took
-    time.sleep(max(0.0, 10 - (time.monotonic() - without)))
-    system.start_redis()
-    senders.join()
+    try:
+        measured = subprocess.run(
+            [sys.executable, "-c", KNOCK, *doors[0]], capture_output=True, text=True, check=True, timeout=60
+        )
+    finally:
+        system.start_redis()
+        senders.join()
+    took = [float(seconds) for seconds in measured.stdout.split()]
+    assert len(took) == 100
+    assert max(took) < 0.3, sorted(took)[-5:]
     everybody_once(system, people, 240)
     system.control("PUT", "/settings", {"latency_ms": 0})
+
+
+# For ten seconds, from a process of its own: this one is busy with the crowd.
+KNOCK = """
+import json, sys, time
+import requests
+
+door, secret = sys.argv[1:]
+for number in range(100):
+    began = time.monotonic()
+    person = {"id": 50_000 + number, "email": f"alone{number}@example.com", "first_name": "Alone"}
+    answer = requests.post(door, json=person, headers={"X-Referloop-Secret": secret}, timeout=5)
+    assert answer.status_code == 200, answer.text
+    print(time.monotonic() - began)
+    time.sleep(max(0.0, 0.1 - (time.monotonic() - began)))
+"""
 
 
 def kill_one(system: System, name: str, dice: random.Random) -> None:
