@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import redis
@@ -25,6 +25,26 @@ from app.storage.vault import Vault, digest
 from app.usecases.services import Services
 from config.settings import Settings
 
+BULK_SHARE = 10
+"""Reading whole programs takes at most a tenth of what they may be asked."""
+
+
+class Share:
+    """A part of a budget: a call is taken from the part and from the whole, where it yields to live work."""
+
+    def __init__(self, part: Budget, whole: Budget) -> None:
+        self._part, self._whole = part, whole
+
+    def take(self, *, bulk: bool = False) -> None:
+        self._part.take()
+        self._whole.take(bulk=bulk)
+
+    def learn(self, headers: Mapping[str, str]) -> None:
+        self._whole.learn(headers)
+
+    def hold(self, seconds: float) -> None:
+        self._whole.hold(seconds)
+
 
 class VendorClients:
     """The real ways out. A client, with its kept-alive connections, is made once for a token."""
@@ -35,7 +55,7 @@ class VendorClients:
         self._http = Http(connections=threads + 4)
         self._making = threading.Lock()
         self._intercoms: dict[tuple[str, str, str | None], IntercomClient] = {}
-        self._referral_factories: dict[tuple[str, str | None], ReferralFactoryClient] = {}
+        self._referral_factories: dict[tuple[str, str | None, bool], ReferralFactoryClient] = {}
 
     def intercom(self, *, region: str, token: str, budget_key: str | None) -> IntercomClient:
         key = (region, digest(token), budget_key)
@@ -50,8 +70,8 @@ class VendorClients:
                     self._intercoms[key] = client
         return client
 
-    def referral_factory(self, *, token: str, budget_key: str | None) -> ReferralFactoryClient:
-        key = (digest(token), budget_key)
+    def referral_factory(self, *, token: str, budget_key: str | None, bulk: bool = False) -> ReferralFactoryClient:
+        key = (digest(token), budget_key, bulk)
         with self._making:
             client = self._referral_factories.get(key)
             if client is None:
@@ -59,8 +79,9 @@ class VendorClients:
                     self._settings.referral_factory_api_url,
                     token,
                     self._http,
-                    self._referral_factory_budget(budget_key),
+                    self._referral_factory_budget(budget_key, bulk),
                     self._metrics.called,
+                    bulk=bulk,
                 )
                 if budget_key is not None:
                     self._referral_factories[key] = client
@@ -78,16 +99,18 @@ class VendorClients:
             led_by_headers=True,
         )
 
-    def _referral_factory_budget(self, budget_key: str | None) -> Budget:
+    def _referral_factory_budget(self, budget_key: str | None, bulk: bool) -> Budget:
         if budget_key is None:
             return Unlimited()
-        return RedisBudget(
-            self._store,
-            f"referloop:budget:referral-factory:{budget_key}",
-            self._settings.referral_factory_calls_per_minute,
-            REFERRAL_FACTORY_WINDOW,
-            vendor=Vendor.REFERRAL_FACTORY,
-        )
+        name = f"referloop:budget:referral-factory:{budget_key}"
+        limit = self._settings.referral_factory_calls_per_minute
+        whole = self._of_referral_factory(name, limit)
+        if not bulk:
+            return whole
+        return Share(self._of_referral_factory(f"{name}:bulk", max(1, limit // BULK_SHARE)), whole)
+
+    def _of_referral_factory(self, name: str, limit: int) -> RedisBudget:
+        return RedisBudget(self._store, name, limit, REFERRAL_FACTORY_WINDOW, vendor=Vendor.REFERRAL_FACTORY)
 
     def close(self) -> None:
         self._http.close()

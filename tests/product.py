@@ -84,7 +84,7 @@ class FakeVendors:
     def intercom(self, *, region: str, token: str, budget_key: str | None) -> FakeIntercom:
         return self._intercom
 
-    def referral_factory(self, *, token: str, budget_key: str | None) -> FakeReferralFactory:
+    def referral_factory(self, *, token: str, budget_key: str | None, bulk: bool = False) -> FakeReferralFactory:
         return self._referral_factory
 
 

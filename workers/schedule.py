@@ -13,10 +13,13 @@ import structlog
 from app.storage import schedules
 from app.storage.database import is_unreachable
 from app.usecases.check_connections import probe_circuits, probe_connections
+from app.usecases.read_campaign import read_campaigns
 from app.usecases.services import Services
 from app.usecases.sweep import refresh_catalogues, remove_old, sweep
 
 TICK_SECONDS = 1.0
+PATIENCE_SECONDS = 2.0
+"""How long a page that is being read may hold up the end."""
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +29,8 @@ class Recurring:
     name: str
     every: timedelta
     work: Callable[[Services], object]
+    apart: bool = False
+    """Goes on for long, waiting for a vendor's answers: done beside the others, which would come late."""
 
 
 RECURRING = (
@@ -34,14 +39,23 @@ RECURRING = (
     Recurring("probe_circuits", timedelta(seconds=2), probe_circuits),
     Recurring("probe_connections", timedelta(minutes=5), probe_connections),
     Recurring("refresh_catalogues", timedelta(minutes=15), refresh_catalogues),
+    Recurring("read_campaigns", timedelta(seconds=2), read_campaigns, apart=True),
     Recurring("remove_old", timedelta(hours=1), remove_old),
 )
 
 
 def keep_time(services: Services, stopping: threading.Event) -> None:
-    """Until ``stopping`` is set."""
+    """Until ``stopping`` is set. What is done apart is not waited for then: it can be cut short anywhere."""
+    beside = threading.Thread(target=_keep, args=(services, stopping, True), name="clock-apart", daemon=True)
+    beside.start()
+    _keep(services, stopping, False)
+    beside.join(PATIENCE_SECONDS)
+
+
+def _keep(services: Services, stopping: threading.Event, apart: bool) -> None:
+    mine = [recurring for recurring in RECURRING if recurring.apart is apart]
     while not stopping.wait(TICK_SECONDS):
-        for recurring in RECURRING:
+        for recurring in mine:
             if stopping.is_set():
                 return
             run_if_due(services, recurring)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,8 @@ class PersonRecord:
     qualification_state: str | None = None
     qualification_since: datetime | None = None
     qualification_cause: str | None = None
+    # See the table. None leaves what stands.
+    joined_before_setup: bool | None = None
 
 
 _kept_where_untold = [name for name in PersonRecord.__slots__ if name != "values"]
@@ -54,7 +56,7 @@ def save(connection: Connection, records: Sequence[PersonRecord], now: datetime)
     of one campaign. A contact once known stays where the new record names none."""
     if not records:
         return
-    known = _known(connection, records)
+    known = _ids(_found(connection, records))
     made, changed = [], []
     for record in records:
         columns = _columns(record, now)
@@ -74,30 +76,53 @@ def _columns(record: PersonRecord, now: datetime) -> dict[str, Any]:
     return {**columns, "values": dict(record.values), "updated_at": now}
 
 
-def _by_id(record: PersonRecord) -> tuple[Any, ...]:
+def _by_id(record: PersonRecord | Row[Any]) -> tuple[Any, ...]:
     return (record.campaign_id, record.audience, "id", record.referral_factory_id)
 
 
-def _by_email(record: PersonRecord) -> tuple[Any, ...]:
+def _by_email(record: PersonRecord | Row[Any]) -> tuple[Any, ...]:
     return (record.campaign_id, record.audience, "email", record.email)
 
 
-def _known(connection: Connection, records: Sequence[PersonRecord]) -> dict[tuple[Any, ...], int]:
-    """Ids of people that are there already, under both of their names; a query each."""
+def _found(connection: Connection, records: Sequence[PersonRecord]) -> list[Row[Any]]:
+    """People that are there already, under either of their names; a query each."""
     campaigns, audiences = ({getattr(record, name) for record in records} for name in ("campaign_id", "audience"))
     emails = {record.email for record in records if record.email}
     ids = {record.referral_factory_id for record in records if record.referral_factory_id}
-    columns = (people.c.id, people.c.campaign_id, people.c.audience, people.c.email, people.c.referral_factory_id)
-    found: dict[tuple[Any, ...], int] = {}
+    found: list[Row[Any]] = []
     for mine, names in ((people.c.email, emails), (people.c.referral_factory_id, ids)):
         if names:
             ours = people.c.campaign_id.in_(campaigns), people.c.audience.in_(audiences)
-            for row in connection.execute(select(*columns).where(*ours, mine.in_(names)).order_by(people.c.id)):
-                found[(row.campaign_id, row.audience, "id", row.referral_factory_id)] = row.id
-                found[(row.campaign_id, row.audience, "email", row.email)] = row.id
-    for missing in [key for key in found if key[3] is None]:
-        del found[missing]
+            found += connection.execute(select(people).where(*ours, mine.in_(names)).order_by(people.c.id))
     return found
+
+
+def _ids(found: Sequence[Row[Any]]) -> dict[tuple[Any, ...], int]:
+    return {key: row.id for key, row in _by_names(found).items()}
+
+
+def _by_names(found: Sequence[Row[Any]]) -> dict[tuple[Any, ...], Row[Any]]:
+    """Rows under both of their names; rows and records are named alike."""
+    return {key: row for row in found for key in (_by_id(row), _by_email(row)) if key[3] is not None}
+
+
+def save_read(connection: Connection, records: Sequence[PersonRecord], now: datetime) -> int:
+    """Keep people as the first reading of their audience finds them; how many are marked.
+
+    Of whom a webhook has told since the audience was complete, or who was sent ever, nothing changes. What was known
+    of others before stays where the list does not say it: a list names a referrer by id only.
+    """
+    found = _by_names(_found(connection, records))
+    marked = []
+    for record in records:
+        row = found.get(_by_id(record)) or found.get(_by_email(record))
+        if row is not None:
+            if row.joined_before_setup is False or row.sent_received_at is not None:
+                continue
+            record = replace(record, values={**row._mapping["values"], **record.values})
+        marked.append(replace(record, joined_before_setup=True))
+    save(connection, marked, now)
+    return len(marked)
 
 
 def get(connection: Connection, person_id: int) -> Row[Any] | None:

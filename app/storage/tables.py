@@ -172,6 +172,36 @@ audience_versions = _table(
     UniqueConstraint("campaign_id", "audience", "version"),
 )
 
+audience_readings = _table(
+    # One row an audience, made when it is first complete: its people are read once, whole.
+    "audience_readings",
+    Column("campaign_id", Number, ForeignKey("campaigns.id"), primary_key=True),
+    Column("audience", Text, primary_key=True),
+    Column("asked_at", Moment, nullable=False),
+    # Of its program's reading; null while it waits for the next.
+    Column("begun_at", Moment),
+    Column("ended_at", Moment),
+    # Why it ended without having been whole.
+    Column("cause", Text),
+)
+
+program_readings = _table(
+    # A list of everybody that is being read, one a program: it serves all audiences that were waiting as it began.
+    "program_readings",
+    Column("program_id", Number, ForeignKey("programs.id"), primary_key=True),
+    Column("begun_at", Moment, nullable=False),
+    # The page to be read next; null is the first.
+    Column("cursor", Text),
+    # Digests of the cursors that were asked for, so that a circle is noticed.
+    Column("seen", JSON, nullable=False),
+    # How many steps were kept: who comes late with a page that another has read keeps nothing.
+    Column("steps", Integer, nullable=False),
+    # A lease too: whoever reads a page moves it forward.
+    Column("due_at", Moment, nullable=False),
+    # Why the last page could not be read.
+    Column("cause", Text),
+)
+
 OPEN = "status IN ('received', 'retrying', 'processing')"
 DUE = "status IN ('received', 'retrying') AND held_by IS NULL"
 
@@ -264,6 +294,9 @@ people = _table(
     Column("contact_role", Text),
     # When the event that was sent last was received: an older one does not overwrite it.
     Column("sent_received_at", Moment),
+    # True: they joined before the audience was set up, and a reconcile leaves them alone. False: a webhook of theirs
+    # was worked on with a complete setup, which stands. Null: nobody has said.
+    Column("joined_before_setup", Boolean),
     Column("qualification_state", Text, nullable=False),
     Column("qualification_since", Moment),
     Column("qualification_cause", Text),

@@ -200,7 +200,10 @@ def _joined(work: Work, setup: Setup, person: Person) -> Outcome:
     sent = send_person(services, work.way, sending, work.trail)
     if isinstance(sent, Wait):
         return _waiting(services, event, sent)
-    return _done(setup, event, person, "send", sent, work.trail.contact, written=sent.outcome != "skipped")
+    done = _done(setup, event, person, "send", sent, work.trail.contact, written=sent.outcome != "skipped")
+    # The setup was complete: what became of them stands, whenever they joined.
+    done.people = [replace(record, joined_before_setup=False) for record in done.people]
+    return done
 
 
 def _waiting(services: Services, event: Event, wait: Wait) -> Outcome:
@@ -270,23 +273,32 @@ def _field(result: FieldResult) -> dict[str, str | None]:
 def _person_record(
     setup: Setup, event: Event, person: Person, sent: Sent, contact: Contact | None, written: bool
 ) -> PersonRecord:
+    return replace(
+        person_record(setup.campaign_id, setup.workspace.id, person),
+        contact_id=contact.id if contact else None,
+        contact_role=contact.role.value if contact else None,
+        sent_received_at=event.received_at if written else None,
+        qualification_cause=sent.cause.value if sent.cause else None,
+    )
+
+
+def person_record(campaign_id: int, workspace_id: int, person: Person) -> PersonRecord:
+    """What Referral Factory says of someone whose audience is known, fit to be kept."""
     assert person.audience is not None  # noqa: S101 - the caller has looked
     email = storable(normalised_email(person.email)) or None
     return PersonRecord(
-        campaign_id=setup.campaign_id,
+        campaign_id=campaign_id,
         audience=person.audience.value,
-        workspace_id=setup.workspace.id,
-        person_key=person_key(setup.workspace.id, email) if email else None,
+        workspace_id=workspace_id,
+        person_key=person_key(workspace_id, email) if email else None,
         referral_factory_id=storable(person.referral_factory_id),
         code=storable(person.code),
         email=email,
         first_name=storable(person.text("first_name")),
         url=storable(person.text("url")),
         values={name: storable(value) if isinstance(value, str) else value for name, value in person.values.items()},
-        contact_id=contact.id if contact else None,
-        contact_role=contact.role.value if contact else None,
-        sent_received_at=event.received_at if written else None,
-        qualification_cause=sent.cause.value if sent.cause else None,
+        contact_id=None,
+        contact_role=None,
     )
 
 

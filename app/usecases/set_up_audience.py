@@ -16,7 +16,7 @@ from app.core.causes import Cause
 from app.core.errors import FieldError, InvalidRequest
 from app.core.people import Audience
 from app.core.setup import SettingsCheck, check_settings, link_attributes
-from app.storage import campaigns, workspaces
+from app.storage import campaigns, readings, workspaces
 from app.usecases.services import Services
 from schemas.audiences import Reading, audience_settings_from, document_from, read_audience
 
@@ -154,7 +154,7 @@ def keep_version(
     now: datetime,
     changed_by: str,
 ) -> None:
-    """A new version, unless nothing has changed.
+    """A new version, unless nothing has changed; the first that is complete has the audience's people read.
 
     Raises: sqlalchemy.exc.IntegrityError where another change was first.
     """
@@ -173,6 +173,8 @@ def keep_version(
         changed_at=now,
         changed_by=changed_by,
     )
+    if complete:
+        readings.ask(connection, around.campaign.id, audience.value, now)
 
 
 def _text(document: Mapping[str, Any]) -> str:

@@ -320,6 +320,31 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "program_readings",
+        sa.Column("program_id", NUMBER, nullable=False),
+        sa.Column("begun_at", MOMENT, nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=True),
+        sa.Column("seen", sa.JSON(), nullable=False),
+        sa.Column("steps", sa.Integer(), nullable=False),
+        sa.Column("due_at", MOMENT, nullable=False),
+        sa.Column("cause", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["program_id"], ["programs.id"], name=op.f("fk_program_readings_program_id")),
+        sa.PrimaryKeyConstraint("program_id", name=op.f("pk_program_readings")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "audience_readings",
+        sa.Column("campaign_id", NUMBER, nullable=False),
+        sa.Column("audience", sa.Text(), nullable=False),
+        sa.Column("asked_at", MOMENT, nullable=False),
+        sa.Column("begun_at", MOMENT, nullable=True),
+        sa.Column("ended_at", MOMENT, nullable=True),
+        sa.Column("cause", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_audience_readings_campaign_id")),
+        sa.PrimaryKeyConstraint("campaign_id", "audience", name=op.f("pk_audience_readings")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "people",
         sa.Column("id", NUMBER, autoincrement=True, nullable=False),
         sa.Column("campaign_id", NUMBER, nullable=False),
@@ -335,6 +360,7 @@ def upgrade() -> None:
         sa.Column("contact_id", sa.Text(), nullable=True),
         sa.Column("contact_role", sa.Text(), nullable=True),
         sa.Column("sent_received_at", MOMENT, nullable=True),
+        sa.Column("joined_before_setup", sa.Boolean(), nullable=True),
         sa.Column("qualification_state", sa.Text(), nullable=False),
         sa.Column("qualification_since", MOMENT, nullable=True),
         sa.Column("qualification_cause", sa.Text(), nullable=True),
@@ -364,6 +390,8 @@ def downgrade() -> None:
     op.drop_index("ix_people_campaign_email", table_name="people")
     op.drop_index("ix_people_campaign", table_name="people")
     op.drop_table("people")
+    op.drop_table("audience_readings")
+    op.drop_table("program_readings")
     op.drop_table("audience_versions")
     op.drop_table("segments")
     op.drop_index("ix_campaigns_workspace", table_name="campaigns")

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from app.core.causes import Cause
 from app.core.people import CUSTOM
 from app.storage import workspaces
 from app.usecases.attribute_choices import Choice
@@ -131,7 +132,7 @@ def person(row: Row[Any], spaces: Workspaces) -> dict[str, Any]:
         "qualification": {
             "state": row.qualification_state,
             "since": row.qualification_since,
-            "cause": row.qualification_cause,
+            "cause": Cause.JOINED_BEFORE_SETUP if row.joined_before_setup else row.qualification_cause,
         },
     }
 

@@ -70,7 +70,7 @@ class Vendors:
         unknown.fail("me", Unauthorized(Vendor.INTERCOM, "Access Token Invalid", status=401))
         return unknown
 
-    def referral_factory(self, *, token: str, budget_key: str | None) -> FakeReferralFactory:
+    def referral_factory(self, *, token: str, budget_key: str | None, bulk: bool = False) -> FakeReferralFactory:
         self.budgets.append(budget_key)
         known = self.referral_factories.get(token)
         if known is not None:
