@@ -188,6 +188,12 @@ def lease_people(
     return frozenset(connection.execute(statement.returning(person_leases.c.person_key), rows).scalars())
 
 
+def hold_person(connection: Connection, key: str) -> bool:
+    """Keep the person's lease as it is until the transaction ends; false where nobody has one (any more)."""
+    held = select(person_leases.c.person_key).where(person_leases.c.person_key == key).with_for_update()
+    return connection.execute(held).first() is not None
+
+
 def release_people(connection: Connection, keys: set[str], owner: str) -> None:
     if keys:
         connection.execute(

@@ -37,7 +37,7 @@ from app.core.mapping import EMAIL, Drafted, FieldResult, compare, creation, dra
 from app.core.people import Audience, Contact, ContactDraft, Person, Scalar, normalised_email
 from app.core.refusals import Refusal, attempts, named_attribute
 from app.integrations.intercom import Conflict, Gone, Intercom, NotRestorable
-from app.storage import links
+from app.storage import inbox, links
 from app.storage.links import Creation, CreationOutcome, Link
 from app.usecases.refresh_catalogue import refresh_attributes
 from app.usecases.services import Services
@@ -48,6 +48,9 @@ REFUSALS_LAST = timedelta(minutes=15)
 
 MOST_TURNS = 4
 """How often a contact may turn out to be merged, archived or gone while we look at it."""
+
+
+OVERTAKEN_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +136,14 @@ def send_person(services: Services, ways: WaysOut, sending: Sending, trail: Trai
     if wait and sending.link is None:
         return Wait(wait)
     found = find(ways.intercom(), sending)
-    if sending.open_creations:
+    if wait and found.match is None:
+        return Wait(wait)  # the linked contact is gone, and what was to take its place can't be seen yet
+    if not wait:
         _settle_open_creations(sending, found, trail)
-    sent = _carry_out(services, ways, sending, drafted, found, trail)
+    try:
+        sent = _carry_out(services, ways, sending, drafted, found, trail)
+    except _OvertakenError:
+        return Wait(OVERTAKEN_SECONDS)
     return _marked(sent, sending.person) if isinstance(sent, Sent) else sent
 
 
@@ -209,9 +217,16 @@ def _searched(intercom: Intercom, sending: Sending) -> Found:
 
 def _settle_open_creations(sending: Sending, found: Found, trail: Trail) -> None:
     """The index has had its time: what it shows is what the attempts of unknown outcome have made."""
-    made = found.match.contact.id if isinstance(found.match, Match) and found.made is not Provenance.FOREIGN else None
+    if not sending.open_creations:
+        return
+    ours = found.made is not Provenance.FOREIGN
+    made = found.match.contact if ours and isinstance(found.match, Match) else None
     for attempt in sending.open_creations:
-        trail.creations.append(CreationOutcome(attempt.id, "created" if made else "absent", made))
+        trail.creations.append(
+            CreationOutcome(attempt.id, "created" if made else "absent", made.id if made else None)
+        )
+    if made:
+        trail.link = _link(sending, made, found.made)  # whatever stands in the way of writing to it
 
 
 def _carry_out(
@@ -311,7 +326,7 @@ def _create_once(
     services: Services, intercom: Intercom, sending: Sending, to_write: ContactDraft, trail: Trail
 ) -> Contact | Conflict | Refusal:
     """One attempt, recorded before the call. Should the answer never come, the record stays open."""
-    creation_id = _record(services, sending, to_write)
+    creation_id = _record(services, sending, to_write, trail)
     try:
         made = intercom.create(to_write)
     except Rejected as error:
@@ -329,8 +344,18 @@ def _create_once(
     return made
 
 
-def _record(services: Services, sending: Sending, to_write: ContactDraft) -> int:
+class _OvertakenError(Exception):
+    """Our lease ran out before the attempt was recorded, and another worker has been at this person since."""
+
+
+def _record(services: Services, sending: Sending, to_write: ContactDraft, trail: Trail) -> int:
+    """Raises: _OvertakenError."""
+    known = {one.id for one in sending.open_creations} | {one.creation_id for one in trail.creations}
     with services.database.writing() as connection:
+        if not inbox.hold_person(connection, sending.person_key):
+            raise _OvertakenError
+        if not links.is_all_known(connection, sending.person_key, sending.link, known):
+            raise _OvertakenError
         return links.record_creation(
             connection,
             person_key=sending.person_key,
