@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -47,11 +48,26 @@ def live(settings: Settings) -> None:
     """Answers the bell until it is asked to stop."""
     process = Process(settings)
     become(process)
+    _await_redis(process)
     queue = live_queue(redis.Redis.from_url(settings.redis_url))
     worker = LiveWorker([queue], connection=queue.connection, serializer=JSONSerializer, maintenance_interval=60)
     worker.stopping = process.stopping
-    worker.work(logging_level="WARNING", with_scheduler=False)
+    try:
+        worker.work(logging_level="WARNING", with_scheduler=False)
+    except redis.RedisError as error:
+        # The supervisor starts another, which waits for Redis; what was in hand is given back by its lease.
+        log.warning("redis_lost", error=type(error).__name__)
     process.wired.close()
+
+
+def _await_redis(process: Process) -> None:
+    """A Redis that is away is waited for: dying over it each second would only fill the log."""
+    if process.wired.redis_answers():
+        return
+    log.warning("redis_away")
+    while not process.wired.redis_answers():
+        time.sleep(1)
+    log.info("redis_back")
 
 
 def clock(settings: Settings) -> None:
