@@ -105,10 +105,11 @@ class Skip:
 Decision = Create | Update | Unarchive | Skip
 
 
-def choose(candidates: Iterable[Contact]) -> Match | Several | None:
+def choose(candidates: Iterable[Contact], attempt: CreationAttempt | None = None) -> Match | Several | None:
     """Which of the contacts with one email is the person.
 
-    Exactly one user among them is; else, if all are leads, the oldest is. Several users are not told apart.
+    Exactly one user among them is; else, if all are leads, the one that ``attempt`` made, and otherwise the oldest.
+    Several users are not told apart.
     """
     distinct = tuple({contact.id: contact for contact in candidates}.values())
     users = [contact for contact in distinct if contact.role is Role.USER]
@@ -116,7 +117,8 @@ def choose(candidates: Iterable[Contact]) -> Match | Several | None:
         return Several(tuple(sorted(user.id for user in users)))
     if not distinct:
         return None
-    chosen = users[0] if users else min(distinct, key=_age)
+    made = [contact for contact in distinct if provenance(contact, attempt=attempt) is not Provenance.FOREIGN]
+    chosen = users[0] if users else min(made or distinct, key=_age)
     return Match(chosen, tuple(sorted(contact.id for contact in distinct if contact.id != chosen.id)))
 
 

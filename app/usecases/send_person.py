@@ -203,7 +203,7 @@ def read(intercom: Intercom, contact_id: str) -> Contact | None:
 def _searched(intercom: Intercom, sending: Sending) -> Found:
     candidates = intercom.search_email(sending.email)
     while candidates:
-        match = choose(candidates)
+        match = choose(candidates, sending.attempt)
         if not isinstance(match, Match):
             return Found(match)
         contact = read(intercom, match.contact.id)
@@ -234,6 +234,7 @@ def _carry_out(
 ) -> Sent | Wait:
     """Do what is decided; what stands in the way of it (a conflict, an archived contact) is decided anew."""
     policy, intercom = sending.settings.duplicates, ways.intercom()
+    gone: set[str] = set()
     for _ in range(MOST_TURNS):
         decided = decision_about(found, policy)
         if not isinstance(decided, Skip):
@@ -253,7 +254,7 @@ def _carry_out(
                 created = _create(services, intercom, sending, drafted, trail)
                 if isinstance(created, Sent):
                     return created
-                conflict = _after_conflict(intercom, sending, created)
+                conflict = _after_conflict(intercom, sending, created, gone)
                 if isinstance(conflict, Sent | Wait):
                     return conflict
                 found = conflict
@@ -261,7 +262,7 @@ def _carry_out(
                 updated = _update(services, intercom, sending, drafted, decision, found.match, trail, found.made)
                 if isinstance(updated, Sent):
                     return updated
-                found = _searched(intercom, sending)
+                found = find(intercom, sending)
     return Wait(services.index_delay.total_seconds(), spends_attempt=True)
 
 
@@ -368,8 +369,9 @@ def _record(services: Services, sending: Sending, to_write: ContactDraft, trail:
         )
 
 
-def _after_conflict(intercom: Intercom, sending: Sending, conflict: Conflict) -> Found | Sent | Wait:
-    """A 409 is a normal answer: its text carries the id of the contact that is there."""
+def _after_conflict(intercom: Intercom, sending: Sending, conflict: Conflict, gone: set[str]) -> Found | Sent | Wait:
+    """A 409 is a normal answer: its text carries the id of the contact that is there. ``gone`` are those that could
+    not be read after one."""
     if conflict.several:
         return Sent("skipped", Cause.SEVERAL_CONTACTS_MATCH, conflict.message)
     if conflict.contact_id is None:
@@ -379,6 +381,9 @@ def _after_conflict(intercom: Intercom, sending: Sending, conflict: Conflict) ->
     if conflict.archived:
         return Found(None, archived_id=conflict.contact_id)
     contact = read(intercom, conflict.contact_id)
+    if contact is None and conflict.contact_id not in gone:
+        gone.add(conflict.contact_id)
+        return Found(None)  # deleted just now, so nothing stands in the way; or else the next conflict names it again
     if contact is None:
         return Found(None, archived_id=conflict.contact_id)
     return Found(Match(contact), provenance(contact, attempt=sending.attempt))
