@@ -14,6 +14,7 @@ from sqlalchemy import select
 from app.storage.tables import schedules
 from app.usecases.services import Services
 from tests.product import Product
+from workers import schedule
 from workers.schedule import RECURRING, Recurring, keep_time, run_if_due
 
 HOURLY = timedelta(hours=1)
@@ -82,3 +83,22 @@ def test_the_clock_does_all_that_recurs_and_stops_at_once(product: Product) -> N
 def test_a_lost_event_is_found_within_ninety_seconds() -> None:
     (sweep,) = [one for one in RECURRING if one.name == "sweep"]
     assert sweep.every <= timedelta(seconds=30)
+
+
+def test_what_goes_on_for_long_holds_up_nothing_else(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping, asked, rung = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(_: Services) -> None:
+        asked.set()
+        stopping.wait(10)
+
+    kinds = (
+        Recurring("slow", HOURLY, slow, apart=True),
+        Recurring("quick", HOURLY, lambda _: rung.set() if asked.wait(5) else None),
+    )
+    monkeypatch.setattr(schedule, "RECURRING", kinds)
+    with ThreadPoolExecutor(1) as beside:
+        future = beside.submit(keep_time, product.services, stopping)
+        assert rung.wait(8)
+        stopping.set()
+        future.result(5)
