@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Row
+from sqlalchemy.exc import IntegrityError
 
 from app.core.causes import Cause
 from app.core.errors import ApiError, RateLimited, Rejected, Unauthorized
@@ -74,8 +75,19 @@ def _read_page(services: Services, program_id: int) -> bool:
     except ApiError as error:
         _put_off(services, program, reading, error)
         return False
-    with services.database.writing() as connection:
-        return _keep(services, connection, reading, page)
+    try:
+        with services.database.writing() as connection:
+            return _keep(services, connection, reading, page)
+    except IntegrityError:
+        # A webhook that names no email made somebody of the page at the same moment.
+        with services.database.writing() as connection:
+            _wait_for_others(services, connection, reading)
+        return False
+
+
+def _wait_for_others(services: Services, connection: Connection, reading: Reading) -> None:
+    due_at = services.now() + timedelta(seconds=BUSY_SECONDS)
+    readings.put_off(connection, reading, due_at, Cause.WAITING_IN_QUEUE)
 
 
 def _keep(services: Services, connection: Connection, reading: Reading, page: PeoplePage) -> bool:
@@ -86,7 +98,7 @@ def _keep(services: Services, connection: Connection, reading: Reading, page: Pe
     leased = inbox.lease_people(connection, keys, owner, now, LEASE)
     free = leased == keys
     if not free:
-        readings.put_off(connection, reading, now + timedelta(seconds=BUSY_SECONDS), Cause.WAITING_IN_QUEUE)
+        _wait_for_others(services, connection, reading)
     elif _move(services, connection, reading, page.cursor):
         people.save_read(connection, records, now)
     else:

@@ -18,6 +18,7 @@ from app.storage import campaigns, inbox, people, programs, readings
 from app.storage.tables import audience_readings, audience_versions, program_readings
 from app.storage.tables import people as people_table
 from app.storage.vault import digest
+from app.usecases import process_event
 from app.usecases.check_connections import probe_connections
 from app.usecases.connect_program import change_program
 from app.usecases.keep_settings import keep_settings, settings_of
@@ -33,6 +34,8 @@ INCOMPLETE: dict[str, Any] = {"action": "create_lead", "mapping": MAPPING[1:]}
 NOTHING: dict[str, Any] = {"action": "nothing", "mapping": MAPPING}
 
 VENDOR = Vendor.REFERRAL_FACTORY
+COPIED = [column.name for column in people_table.c if column.name != "id"]
+
 DOWN = Unavailable(VENDOR, "down", status=503, down=True)
 REFUSED = Unauthorized(VENDOR, "no", status=401)
 
@@ -379,6 +382,54 @@ class TestWebhooks:
         self.joined(new, anna)
         new.work_until_idle()
         assert len(new.intercom.contacts) == 1, "the reading let go of them"
+
+    def test_someone_whom_another_makes_at_the_same_moment_is_looked_at_again(
+        self, new: Product, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lead(new)
+        set_up(new)
+
+        def make_twice(connection: Connection, records: Any, now: Any) -> None:
+            people.save(connection, records, now)
+            connection.execute(
+                people_table.insert().from_select(COPIED, select(*(people_table.c[n] for n in COPIED)))
+            )
+
+        with monkeypatch.context() as patched:
+            patched.setattr(people, "save_read", make_twice)
+            assert read(new) == 0
+        assert new.people() == []
+        new.advance(2)
+        assert read(new) == 1
+        assert marked(new) == ["anna@example.com"]
+
+    def test_many_while_the_list_is_read(self, new: Product) -> None:
+        rita = referrer(new)
+        found = [lead(new, f"lead{number}@example.com", referrer=rita) for number in range(60)]
+        new.referral_factory.page_size = 10
+        set_up(new)
+        for person in found[::2]:
+            self.joined(new, person)
+
+        def go_through_the_list() -> None:
+            while not audiences(new)["leads"].ended_at:
+                read_campaigns(new.services)
+                new.time += timedelta(seconds=1)
+
+        def work() -> None:
+            for _ in range(200):
+                batch = process_event.claim(new.services, "worker", 3)
+                if not batch.events:
+                    return
+                outcomes = [process_event.process(new.services, one, batch) for one in batch.events]
+                process_event.settle(new.services, "worker", outcomes)
+
+        with ThreadPoolExecutor(2) as both:
+            for done in [both.submit(go_through_the_list), both.submit(work)]:
+                done.result(60)
+        assert len(new.people()) == 60
+        assert marked(new) == sorted(str(person.email) for person in found[1::2])
+        assert len(new.intercom.contacts) == 30
 
 
 class TestPages:
