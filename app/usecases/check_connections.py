@@ -17,6 +17,8 @@ from app.storage import circuits, inbox, programs, workspaces
 from app.usecases.services import Services
 from app.usecases.setups import intercom_of
 
+WRITE_PERMISSIONS = ("contacts_write", "attributes_write")
+
 CANARIES = 3
 """How many events are let go at a probe: one of them finds out, the others are there should its turn be lost."""
 
@@ -102,4 +104,7 @@ def release(connection: Connection, held_by: str, now: datetime) -> None:
     inbox.release_held(connection, held_by, now)
     kind, _, number = held_by.partition(":")
     vendor = Vendor.INTERCOM if kind == "workspace" else Vendor.REFERRAL_FACTORY
+    if vendor is Vendor.INTERCOM:
+        for permission in WRITE_PERMISSIONS:  # what can be read was just tried; of these the next write will tell
+            workspaces.have_permission(connection, int(number), permission)
     circuits.close_all_of(connection, circuits.vendor_circuit(vendor.value, int(number)), now)
