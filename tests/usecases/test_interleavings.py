@@ -81,7 +81,7 @@ class Hands:
 class World:
     """The product with two workers, whose every move is a step."""
 
-    def __init__(self, database: Database, action: str) -> None:
+    def __init__(self, database: Database, action: str, duplicates: str) -> None:
         with database.writing() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(delete(table))
@@ -97,7 +97,7 @@ class World:
         second = product.add_campaign(product.workspace_id, product.program_id, "2")
         self.campaigns = (product.campaign_id, second)
         for campaign in self.campaigns:
-            product.set_up(Audience.LEADS, {**SETTINGS, "action": action}, campaign)
+            product.set_up(Audience.LEADS, {**SETTINGS, "action": action, "duplicates": duplicates}, campaign)
         self.hands = {owner: Hands(owner) for owner in OWNERS}
         self.received: set[str] = set()
         self.touched: set[str] = set()
@@ -130,7 +130,8 @@ class World:
     def stranger(self, person: int, state: str) -> None:
         """Others have made a user with the person's email, who is live, archived or deleted."""
         email = PEOPLE[person]
-        if any(normalised_email(one.email) == email for one in self.intercom.contacts.values()):
+        known = (self.intercom.contacts, self.intercom.archived, self.intercom.deleted)
+        if any(one.email == email for kept in known for one in kept.values()):
             return
         self.touched.add(email)
         made = self.intercom.put(email, Role.USER, created_at=1)
@@ -266,7 +267,7 @@ def errors() -> st.SearchStrategy[tuple[ApiError, bool]]:
     return st.tuples(lost, st.booleans()) | st.tuples(refused, st.just(False))
 
 
-operations = st.sampled_from(("search_email", "create", "create", "contact", "update"))
+operations = st.sampled_from(("search_email", "create", "create", "contact", "update", "unarchive"))
 persons = st.integers(0, len(PEOPLE) - 1)
 owners = st.sampled_from(OWNERS)
 received = st.tuples(st.just("receive"), persons, st.integers(0, 2), st.integers(0, 1), st.sampled_from(("A", "B")))
@@ -310,9 +311,9 @@ def test_whatever_happens_in_whatever_order_nobody_is_made_twice_and_nobody_is_l
     database: Database, action: str
 ) -> None:
     @settings(max_examples=EXAMPLES, deadline=None)
-    @given(steps)
-    def run(taken: list[Step]) -> None:
-        world = World(database, action)
+    @given(st.sampled_from(("skip", "update", "fill_blanks")), steps)
+    def run(duplicates: str, taken: list[Step]) -> None:
+        world = World(database, action, duplicates)
         for step in taken:
             world.take(step)
         world.come_to_rest()
