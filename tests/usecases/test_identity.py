@@ -13,7 +13,7 @@ from app.core.people import Audience, Contact, ContactDraft, Role
 from app.integrations.intercom import Conflict
 from app.storage import links
 from app.storage.links import Link
-from app.storage.tables import creations
+from app.storage.tables import creations, events
 from app.usecases import process_event
 from app.usecases.sweep import sweep
 from tests.product import SETTINGS, Product, lead
@@ -321,8 +321,6 @@ class TestACreationOfUnknownOutcome:
         batch = process_event.claim(product.services, "gone", 10)
         process_event.process(product.services, batch.events[0], batch)  # and never settled
         with product.database.writing() as connection:
-            from app.storage.tables import events
-
             connection.execute(events.update().where(events.c.id == first).values(status="dead"))
         product.advance(240)
         sweep(product.services)
