@@ -19,6 +19,7 @@ from app.integrations.referral_factory import WINDOW_SECONDS as REFERRAL_FACTORY
 from app.integrations.referral_factory import ReferralFactoryClient
 from app.metrics import InboxCollector, PrometheusMetrics
 from app.queue import RedisBell
+from app.storage.creations import Creations
 from app.storage.database import Database
 from app.storage.intake import Intake
 from app.storage.vault import Vault, digest
@@ -129,6 +130,7 @@ class Wired:
             database=self.database,
             vault=Vault(settings.encryption_keys),
             intake=Intake(self.database),
+            creations=Creations(self.database),
             vendors=self._vendors,
             bell=RedisBell(self.store),
             metrics=self.metrics,

@@ -14,6 +14,7 @@ from app.core.audiences import AttributeType
 from app.core.identity import content_key
 from app.core.people import Audience
 from app.storage import campaigns, inbox, programs, workspaces
+from app.storage.creations import NewCreation, record_creations
 from app.storage.database import Database
 from app.storage.inbox import NewEvent, Receipt
 from app.storage.tables import activity, events, people
@@ -75,6 +76,17 @@ class DirectIntake:
             return inbox.keep(connection, [event])[0]
 
 
+class DirectCreations:
+    """Records an attempt in the thread that asks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, new: NewCreation) -> int | None:
+        with self._database.writing() as connection:
+            return record_creations(connection, [new])[0]
+
+
 class FakeVendors:
     regions_differ = True
 
@@ -101,6 +113,7 @@ class Product:
             database=database,
             vault=Vault([Fernet.generate_key().decode()]),
             intake=DirectIntake(database),
+            creations=DirectCreations(database),
             vendors=FakeVendors(self.intercom, self.referral_factory),
             bell=self.bell,
             metrics=NoMetrics(),

@@ -85,8 +85,8 @@ def insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.I
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether the database itself is away (so that asking again later may help)."""
-    return isinstance(error, OperationalError | InterfaceError | NoConnectionInTime) or (
+    """Whether the database itself is away, or too slow to wait for: asking again later may help."""
+    return isinstance(error, OperationalError | InterfaceError | NoConnectionInTime | TimeoutError) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
 

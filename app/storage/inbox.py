@@ -188,10 +188,11 @@ def lease_people(
     return frozenset(connection.execute(statement.returning(person_leases.c.person_key), rows).scalars())
 
 
-def hold_person(connection: Connection, key: str) -> bool:
-    """Keep the person's lease as it is until the transaction ends; false where nobody has one (any more)."""
-    held = select(person_leases.c.person_key).where(person_leases.c.person_key == key).with_for_update()
-    return connection.execute(held).first() is not None
+def hold_people(connection: Connection, keys: set[str]) -> frozenset[str]:
+    """Keep people's leases as they are until the transaction ends; those that somebody has at all."""
+    held = select(person_leases.c.person_key).where(person_leases.c.person_key.in_(sorted(keys)))
+    rows = connection.execute(held.order_by(person_leases.c.person_key).with_for_update())
+    return frozenset(rows.scalars())
 
 
 def release_people(connection: Connection, keys: set[str], owner: str) -> None:

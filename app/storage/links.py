@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from app.storage.database import insert as insert_or
 from app.storage.tables import creations, links, refusals
@@ -87,18 +87,6 @@ def open_creations(connection: Connection, person_keys: Collection[str]) -> dict
     for row in rows:
         found.setdefault(row.person_key, []).append(Creation(*row))
     return found
-
-
-def is_all_known(connection: Connection, person_key: str, link: Link | None, creation_ids: Collection[int]) -> bool:
-    """Whether nobody has linked the person, or tried to create them, since they were read as given here."""
-    if links_of(connection, [person_key]).get(person_key) != link:
-        return False
-    return all(one.id in creation_ids for one in open_creations(connection, [person_key]).get(person_key, ()))
-
-
-def record_creation(connection: Connection, **columns: Any) -> int:
-    """Before the call that creates: should its answer never come, the next attempt looks first."""
-    return int(connection.execute(insert(creations).values(columns).returning(creations.c.id)).scalar_one())
 
 
 def settle_creations(connection: Connection, outcomes: Iterable[CreationOutcome]) -> None:

@@ -37,7 +37,7 @@ from app.core.mapping import EMAIL, Drafted, FieldResult, compare, creation, dra
 from app.core.people import Audience, Contact, ContactDraft, Person, Scalar, normalised_email
 from app.core.refusals import Refusal, attempts, named_attribute
 from app.integrations.intercom import Conflict, Gone, Intercom, NotRestorable
-from app.storage import inbox, links
+from app.storage.creations import NewCreation
 from app.storage.links import Creation, CreationOutcome, Link
 from app.usecases.refresh_catalogue import refresh_attributes
 from app.usecases.services import Services
@@ -351,14 +351,8 @@ class _OvertakenError(Exception):
 
 def _record(services: Services, sending: Sending, to_write: ContactDraft, trail: Trail) -> int:
     """Raises: _OvertakenError."""
-    known = {one.id for one in sending.open_creations} | {one.creation_id for one in trail.creations}
-    with services.database.writing() as connection:
-        if not inbox.hold_person(connection, sending.person_key):
-            raise _OvertakenError
-        if not links.is_all_known(connection, sending.person_key, sending.link, known):
-            raise _OvertakenError
-        return links.record_creation(
-            connection,
+    recorded = services.creations.record(
+        NewCreation(
             person_key=sending.person_key,
             workspace_id=sending.setup.workspace.id,
             campaign_id=sending.setup.campaign_id,
@@ -366,7 +360,15 @@ def _record(services: Services, sending: Sending, to_write: ContactDraft, trail:
             event_id=sending.event_id,
             role=to_write.role.value if to_write.role else "",
             attempted_at=services.now(),
+            link=sending.link,
+            known=frozenset(
+                {one.id for one in sending.open_creations} | {one.creation_id for one in trail.creations}
+            ),
         )
+    )
+    if recorded is None:
+        raise _OvertakenError
+    return recorded
 
 
 def _after_conflict(intercom: Intercom, sending: Sending, conflict: Conflict, gone: set[str]) -> Found | Sent | Wait:

@@ -10,6 +10,7 @@ from typing import Protocol
 from app.integrations.intercom import Intercom
 from app.integrations.referral_factory import ReferralFactory
 from app.queue import Bell
+from app.storage.creations import NewCreation
 from app.storage.database import Database
 from app.storage.inbox import NewEvent, Receipt
 from app.storage.vault import Vault
@@ -19,6 +20,12 @@ class Keeps(Protocol):
     """The inbox's door: returns once the event is committed."""
 
     def keep(self, event: NewEvent) -> Receipt: ...
+
+
+class Records(Protocol):
+    """Attempts to create: returns once the attempt is committed; ``None`` where another worker was faster."""
+
+    def record(self, new: NewCreation) -> int | None: ...
 
 
 class Vendors(Protocol):
@@ -51,6 +58,7 @@ class Services:
     database: Database
     vault: Vault
     intake: Keeps
+    creations: Records
     vendors: Vendors
     bell: Bell
     metrics: Metrics

@@ -77,7 +77,7 @@ def _vendor(error: ApiError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    if is_unreachable(error) or isinstance(error, TimeoutError):
+    if is_unreachable(error):
         log.error("database_unreachable", error=type(error).__name__)
         response = problem(
             503, Cause.INTERNAL_ERROR, "The database can't be reached. Nothing was stored; send it again."

@@ -29,7 +29,7 @@ from app.web.webhooks import webhooks
 from schemas.intercom import Segment
 from schemas.referral_factory import Campaign
 from tests.fakes import FakeIntercom, FakeReferralFactory, custom
-from tests.product import DirectIntake, NoMetrics, RecordingBell
+from tests.product import DirectCreations, DirectIntake, NoMetrics, RecordingBell
 
 ADMIN_TOKEN = "a-token-of-the-admin-for-tests"
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -131,6 +131,7 @@ class World:
             database=database,
             vault=Vault([Fernet.generate_key().decode()]),
             intake=DirectIntake(database),
+            creations=DirectCreations(database),
             vendors=self.vendors,
             bell=self.bell,
             metrics=NoMetrics(),
