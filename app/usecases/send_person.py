@@ -283,7 +283,11 @@ def _skipped(sending: Sending, found: Found, cause: Cause, detail: str, trail: T
 def _create(
     services: Services, intercom: Intercom, sending: Sending, drafted: Drafted, trail: Trail
 ) -> Sent | Conflict:
-    written = _write(services, intercom, sending, creation(drafted, sending.settings), None, trail)
+    try:
+        written = _write(services, intercom, sending, creation(drafted, sending.settings), None, trail)
+    except _WentAwayError:
+        # Somebody archived or merged it between its creation and the rest of its fields.
+        return Sent("created", Cause.CONTACT_ARCHIVED, contact=trail.contact, fields=_fields(drafted, trail))
     if isinstance(written, Conflict):
         return written
     if written is None:

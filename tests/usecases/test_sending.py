@@ -497,3 +497,20 @@ class TestWhatIsNotSent:
         (person,) = product.people()
         assert person.qualification_state == "qualified"
         assert product.activity()[-1].cause == "already_qualified"
+
+
+def test_a_contact_that_is_archived_while_its_fields_are_written_was_created_all_the_same(product: Product) -> None:
+    product.intercom.refuse(WORDS + "Company name", named=False)
+    update = product.intercom.update
+
+    def archive_and_update(contact_id: str, draft: Any) -> Any:
+        if contact_id in product.intercom.contacts:
+            product.intercom.archive(contact_id)
+        return update(contact_id, draft)
+
+    product.intercom.update = archive_and_update  # type: ignore[method-assign]
+    event_id = product.receive_lead()
+    product.work()
+    (row,) = product.activity()
+    assert (row.outcome, row.cause) == ("created", "contact_archived")
+    assert product.event(event_id).status == "done"
