@@ -124,7 +124,8 @@ def process(services: Services, event: Event, batch: Batch) -> Outcome:
             if event.source == "intercom":
                 return _from_intercom(event)
             outcome = _from_referral_factory(work, setup)
-            outcome.closes = work.way.proven(None)
+            if work.ways is not None:
+                outcome.closes = work.ways.proven(None)
         except (ApiError, NotUnderstood, InvalidRequest) as error:
             outcome = after_failure(services, event, setup, work.ways, error)
             if outcome.settling.status == "dead":
