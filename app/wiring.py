@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import redis
 
 from app.core.errors import Vendor
-from app.integrations.budget import Budget, RedisBudget, Unlimited, impatient_redis
+from app.integrations.budget import Budget, RedisBudget, Timed, Unlimited, impatient_redis
 from app.integrations.http import Http
 from app.integrations.intercom import HOSTS, IntercomClient
 from app.integrations.intercom import WINDOW_SECONDS as INTERCOM_WINDOW
@@ -64,9 +64,8 @@ class VendorClients:
             client = self._intercoms.get(key)
             if client is None:
                 base = self._settings.intercom_api_url or HOSTS[region]
-                client = IntercomClient(
-                    base, token, self._http, self._intercom_budget(budget_key), self._metrics.called
-                )
+                budget = self._timed(Vendor.INTERCOM, self._intercom_budget(budget_key))
+                client = IntercomClient(base, token, self._http, budget, self._metrics.called)
                 if budget_key is not None:
                     self._intercoms[key] = client
         return client
@@ -80,13 +79,16 @@ class VendorClients:
                     self._settings.referral_factory_api_url,
                     token,
                     self._http,
-                    self._referral_factory_budget(budget_key, bulk),
+                    self._timed(Vendor.REFERRAL_FACTORY, self._referral_factory_budget(budget_key, bulk)),
                     self._metrics.called,
                     bulk=bulk,
                 )
                 if budget_key is not None:
                     self._referral_factories[key] = client
         return client
+
+    def _timed(self, vendor: Vendor, budget: Budget) -> Budget:
+        return Timed(budget, lambda seconds: self._metrics.waited(vendor, seconds))
 
     def _intercom_budget(self, budget_key: str | None) -> Budget:
         if budget_key is None:

@@ -18,7 +18,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Protocol, cast
 
@@ -109,6 +109,26 @@ class Unlimited:
 
     def hold(self, seconds: float) -> None:
         """Nothing to hold."""
+
+
+class Timed:
+    """A budget whose waits are told, in seconds, also those that end in ``RateLimited``."""
+
+    def __init__(self, budget: Budget, tell: Callable[[float], None]) -> None:
+        self._budget, self._tell = budget, tell
+
+    def take(self, *, bulk: bool = False) -> None:
+        began = time.monotonic()
+        try:
+            self._budget.take(bulk=bulk)
+        finally:
+            self._tell(time.monotonic() - began)
+
+    def learn(self, headers: Mapping[str, str]) -> None:
+        self._budget.learn(headers)
+
+    def hold(self, seconds: float) -> None:
+        self._budget.hold(seconds)
 
 
 class _Lease:

@@ -17,7 +17,7 @@ import requests
 
 from bench.load import Request, send
 from bench.servers import postgres
-from bench.system import ROOT, System, procfile
+from bench.system import ROOT, System, free_port, procfile
 from tests.conftest import KINDS
 
 pytestmark = pytest.mark.enable_socket
@@ -34,7 +34,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="module")
 def system(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with System(tmp_path_factory.mktemp("system"), database_url) as system:
+    with System(tmp_path_factory.mktemp("system"), database_url, METRICS_PORT=str(free_port())) as system:
         system.start_all()
         yield system
 
@@ -101,6 +101,16 @@ def test_an_events_id_is_in_the_logs_of_web_and_worker(system: System) -> None:
 
 def test_metrics_tell_of_web_and_vendor(system: System) -> None:
     sign_up(system, first_name="Mona", email="mona@example.com", Company="Acme")
+    system.await_(lambda: system.items("/activity", email="mona@example.com"), 5)
+    own = requests.get(f"http://127.0.0.1:{system.environ['METRICS_PORT']}/metrics", timeout=5).text
+    for name in (
+        'referloop_events_settled_total{cause="",source="referral_factory",status="done"}',
+        "referloop_event_seconds_bucket",
+        'referloop_vendor_call_seconds_count{operation="create",status="200",vendor="intercom"}',
+        'referloop_vendor_wait_seconds_count{vendor="intercom"}',
+        'referloop_activity_total{cause="",outcome="created",verb="send"}',
+    ):
+        assert name in own, name
     exposed = system.get("/metrics").text
     for name in ("referloop_events_received_total", "referloop_events{", "referloop_oldest_waiting_seconds"):
         assert name in exposed

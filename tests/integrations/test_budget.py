@@ -16,7 +16,7 @@ import time_machine
 from redis import Redis
 
 from app.core.errors import RateLimited, Vendor
-from app.integrations.budget import TAKE, RedisBudget, Unlimited, impatient_redis, wait_of
+from app.integrations.budget import TAKE, RedisBudget, Timed, Unlimited, impatient_redis, wait_of
 
 from .conftest import RedisServer
 
@@ -297,3 +297,17 @@ def test_nearly_the_whole_budget_is_usable(limit: int) -> None:
             now += step
             clock.shift(step)
     assert 0.95 <= slots / (6 * limit) <= 1.01
+
+
+def test_waits_are_told_also_those_in_vain() -> None:
+    class Spent(Unlimited):
+        def take(self, *, bulk: bool = False) -> None:
+            time.sleep(0.01)
+            raise RateLimited(Vendor.INTERCOM, "spent", after=1)
+
+    told: list[float] = []
+    Timed(Unlimited(), told.append).take()
+    with pytest.raises(RateLimited):
+        Timed(Spent(), told.append).take(bulk=True)
+    assert len(told) == 2
+    assert told[1] >= 0.01
