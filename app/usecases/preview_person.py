@@ -14,7 +14,8 @@ from app.core.mapping import Drafted, FieldResult, creation, setup_required, upd
 from app.core.people import Audience, Contact, ContactDraft, Person, Role
 from app.storage import links, people, programs, workspaces
 from app.usecases.complete_person import complete_person
-from app.usecases.send_person import Sending, decision_about, draft_of, find
+from app.usecases.find_contact import Sending, find
+from app.usecases.send_person import decision_about, draft_of
 from app.usecases.services import Services
 from app.usecases.setups import Setup, load_setups
 from app.usecases.ways_out import WaysOut

@@ -28,8 +28,9 @@ from app.storage.links import Creation, Link
 from app.storage.people import PersonRecord
 from app.usecases.complete_person import complete_person
 from app.usecases.failures import after_failure, after_lost_database, held
+from app.usecases.find_contact import Sending
 from app.usecases.outcomes import Outcome, failed, settle, settling
-from app.usecases.send_person import Sending, Sent, Trail, Wait, send_person
+from app.usecases.send_person import Sent, Trail, Wait, send_person
 from app.usecases.services import Services
 from app.usecases.setups import Setup, load_setups
 from app.usecases.ways_out import WaysOut

@@ -7,24 +7,20 @@ kept also where a later step fails.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from app.core.audiences import AudienceSettings, CampaignRules, Catalogue, Duplicates
+from app.core.audiences import CampaignRules, Catalogue, Duplicates
 from app.core.causes import Cause
 from app.core.duplicates import (
     Create,
-    CreationAttempt,
     Decision,
     Match,
     Provenance,
-    Several,
     Skip,
     Unarchive,
     Update,
-    choose,
     decide,
     decide_archived,
     index_wait,
@@ -34,56 +30,19 @@ from app.core.duplicates import (
 from app.core.errors import ApiError, InvalidRequest, Rejected, Unavailable
 from app.core.identity import value_digest
 from app.core.mapping import EMAIL, Drafted, FieldResult, compare, creation, draft, target_cause, update
-from app.core.people import Audience, Contact, ContactDraft, Person, Scalar, normalised_email
+from app.core.people import Contact, ContactDraft, Person, Scalar, normalised_email
 from app.core.refusals import Refusal, attempts, named_attribute
 from app.integrations.intercom import Conflict, Gone, Intercom, NotRestorable
 from app.storage.creations import NewCreation
-from app.storage.links import Creation, CreationOutcome, Link
+from app.storage.links import CreationOutcome, Link
+from app.usecases.find_contact import MOST_TURNS, Found, Sending, find, read, recorded, searched
 from app.usecases.refresh_catalogue import refresh_attributes
 from app.usecases.services import Services
-from app.usecases.setups import Setup
 from app.usecases.ways_out import WaysOut
 
 REFUSALS_LAST = timedelta(minutes=15)
 
-MOST_TURNS = 4
-"""How often a contact may turn out to be merged, archived or gone while we look at it."""
-
-
 OVERTAKEN_SECONDS = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """One person of one campaign who is to be sent. ``link`` and ``open_creations`` are as the lease found them;
-    ``sent_at`` is when what was sent last was received."""
-
-    setup: Setup
-    person: Person
-    audience: Audience
-    person_key: str
-    event_id: int | None
-    received_at: datetime
-    link: Link | None = None
-    open_creations: Sequence[Creation] = ()
-    sent_at: datetime | None = None
-
-    @property
-    def settings(self) -> AudienceSettings:
-        return self.setup.settings(self.audience)
-
-    @property
-    def email(self) -> str:
-        return normalised_email(self.person.email)
-
-    @property
-    def attempt(self) -> CreationAttempt | None:
-        """The latest attempt to create whose outcome nobody knows."""
-        if not self.open_creations:
-            return None
-        last = self.open_creations[-1]
-        here = (last.campaign_id, last.audience) == (self.setup.campaign_id, self.audience.value)
-        return CreationAttempt(last.attempted_at.timestamp(), here)
 
 
 @dataclass(slots=True)
@@ -114,15 +73,6 @@ class Wait:
 
     seconds: float
     spends_attempt: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The contact that is the person, if any, read by id; ``archived_id`` where it is one that can't be read."""
-
-    match: Match | Several | None
-    made: Provenance = Provenance.FOREIGN
-    archived_id: str | None = None
 
 
 def send_person(services: Services, ways: WaysOut, sending: Sending, trail: Trail) -> Sent | Wait:
@@ -168,53 +118,6 @@ def draft_of(sending: Sending) -> Drafted:
     )
 
 
-def find(intercom: Intercom, sending: Sending) -> Found:
-    """The linked contact, else the one that search shows; each as read by id, for search can be minutes old."""
-    link = sending.link
-    if link is not None:
-        contact = read(intercom, link.contact_id)
-        if contact is not None:
-            return Found(Match(contact), _recorded(link, sending))
-    found = _searched(intercom, sending)
-    if found.match is None and link is not None:
-        return Found(None, archived_id=link.contact_id)
-    return found
-
-
-def _recorded(link: Link, sending: Sending) -> Provenance:
-    if link.made_for_campaign_id is None:
-        return Provenance.FOREIGN
-    here = (link.made_for_campaign_id, link.made_for_audience) == (sending.setup.campaign_id, sending.audience.value)
-    return Provenance.MADE_HERE if here else Provenance.MADE_ELSEWHERE
-
-
-def read(intercom: Intercom, contact_id: str) -> Contact | None:
-    """The contact, followed to the one it was merged into; ``None`` where it is archived or deleted."""
-    for _ in range(MOST_TURNS):
-        contact = intercom.contact(contact_id)
-        if isinstance(contact, Contact):
-            return contact
-        if contact.canonical_id is None:
-            return None
-        contact_id = contact.canonical_id
-    return None
-
-
-def _searched(intercom: Intercom, sending: Sending) -> Found:
-    candidates = intercom.search_email(sending.email)
-    while candidates:
-        match = choose(candidates, sending.attempt)
-        if not isinstance(match, Match):
-            return Found(match)
-        contact = read(intercom, match.contact.id)
-        # What is gone, or has another email by now, is not the person.
-        if contact is not None and normalised_email(contact.email) == sending.email:
-            made = provenance(contact, attempt=sending.attempt)
-            return Found(replace(match, contact=contact), made)
-        candidates = [one for one in candidates if one.id != match.contact.id]
-    return Found(None)
-
-
 def _settle_open_creations(sending: Sending, found: Found, trail: Trail) -> None:
     """The index has had its time: what it shows is what the attempts of unknown outcome have made."""
     if not sending.open_creations:
@@ -247,7 +150,7 @@ def _carry_out(
                 if isinstance(restored, NotRestorable):
                     refusal = not_restorable(contact_id)
                     return Sent("skipped", refusal.cause, refusal.detail)
-                made = _recorded(sending.link, sending) if sending.link else Provenance.FOREIGN
+                made = recorded(sending.link, sending) if sending.link else Provenance.FOREIGN
                 contact = read(intercom, contact_id)
                 found = Found(Match(contact) if contact else None, made)
             case Create():
@@ -381,7 +284,7 @@ def _after_conflict(intercom: Intercom, sending: Sending, conflict: Conflict, go
     if conflict.several:
         return Sent("skipped", Cause.SEVERAL_CONTACTS_MATCH, conflict.message)
     if conflict.contact_id is None:
-        found = _searched(intercom, sending)
+        found = searched(intercom, sending)
         # Somebody is there whom search does not show yet.
         return found if found.match is not None else Wait(60, spends_attempt=True)
     if conflict.archived:
