@@ -44,11 +44,18 @@ class Log(Printer):  # type: ignore[misc]
         return list(self._last[name])
 
     def _unless_closed(self, put: Callable[[], None]) -> None:
-        """The terminal may have been closed: then stop, and stop in order, without it."""
+        """The terminal may have been closed: then stop, and stop in order, without it.
+
+        A signal may come in the middle of a line, and its handler has words as well: Python lets nobody into a
+        stream twice, and the words are worth less than what the handler is there for.
+        """
         if self._nobody_looks:
             return
         try:
             put()
+        except RuntimeError as error:
+            if "reentrant" not in str(error):
+                raise
         except OSError:
             self._nobody_looks = True
             os.kill(os.getpid(), signal.SIGTERM)

@@ -102,8 +102,12 @@ class KeepAlive(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Roomy(ThreadingHTTPServer):
+    request_queue_size = 64  # sixteen come at once, and five is what there would be room for
+
+
 def test_connections_are_kept_and_shared_by_threads() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), KeepAlive) as server:
+    with Roomy(("127.0.0.1", 0), KeepAlive) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from local.runner import Log
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,3 +115,13 @@ def test_a_closed_terminal_stops_it(launch: Launched) -> None:
     run.stdout.close()
     run.wait(20)
     assert launch.left() == []
+
+
+def test_words_of_a_signal_that_comes_in_the_middle_of_a_line_do_not_keep_it_from_its_work() -> None:
+    """As a handler sees it that prints while the main thread is printing."""
+
+    class Interrupted(io.StringIO):
+        def write(self, text: str) -> int:
+            raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stdout>'>")
+
+    Log(Interrupted()).say("SIGTERM received")
