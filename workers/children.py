@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -18,7 +17,7 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
-from app.queue import DRAIN, LIVE, live_queue
+from app.queue import DRAIN, live_queue
 from config.settings import Settings
 from workers import schedule
 from workers.process import Process, become
@@ -87,19 +86,28 @@ class _Quiet(WSGIRequestHandler):
         """A scrape every few seconds is no news."""
 
 
-@contextmanager
-def metrics_server(port: int | None) -> Iterator[None]:
+def serve_metrics(port: int | None) -> None:
     """The worker's own metrics, of all its processes together, where ``METRICS_PORT`` asks for them."""
-    if port is None:
-        yield
-        return
+    if port is not None:
+        threading.Thread(target=_serve_metrics, args=(port,), name="metrics", daemon=True).start()
+
+
+def _serve_metrics(port: int) -> None:
+    """As long as the process lives. A port that is taken is waited for: the work matters more than its figures, and
+    a worker that was killed has children which hold on to the port for a moment."""
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
-    server = make_server("0.0.0.0", port, make_wsgi_app(registry), handler_class=_Quiet)  # noqa: S104 - to be scraped
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    log.info("metrics_served", port=port, queue=LIVE)
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
+    told = False
+    while True:
+        try:
+            server = make_server("0.0.0.0", port, make_wsgi_app(registry), handler_class=_Quiet)  # noqa: S104 - to be scraped
+            break
+        except OSError as error:
+            if not told:
+                log.warning("metrics_port_taken", port=port, error=error.strerror)
+            told = True
+            time.sleep(1)
+    # A child does not need the socket, and would keep it open after its parent's death.
+    os.register_at_fork(after_in_child=server.socket.close)
+    log.info("metrics_served", port=port)
+    server.serve_forever()

@@ -41,8 +41,8 @@ def supervise(settings: Settings) -> int:
         supervisor = Supervisor({"live": children.live, "clock": children.clock}, settings)
         signal.signal(signal.SIGTERM, supervisor.stop)
         signal.signal(signal.SIGINT, supervisor.stop)
-        with children.metrics_server(settings.metrics_port):
-            return supervisor.run()
+        children.serve_metrics(settings.metrics_port)
+        return supervisor.run()
 
 
 @contextlib.contextmanager
