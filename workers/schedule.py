@@ -37,8 +37,8 @@ RECURRING = (
     # Due events whose bell was lost, and dead workers' leases: within 60 s of lease, 90 s in all.
     Recurring("sweep", timedelta(seconds=2), sweep),
     Recurring("probe_circuits", timedelta(seconds=2), probe_circuits),
-    Recurring("probe_connections", timedelta(minutes=5), probe_connections),
-    Recurring("refresh_catalogues", timedelta(minutes=15), refresh_catalogues),
+    Recurring("probe_connections", timedelta(minutes=5), probe_connections, apart=True),
+    Recurring("refresh_catalogues", timedelta(minutes=15), refresh_catalogues, apart=True),
     Recurring("read_campaigns", timedelta(seconds=2), read_campaigns, apart=True),
     Recurring("remove_old", timedelta(hours=1), remove_old),
 )

@@ -139,13 +139,11 @@ def _carry_out(
     policy, intercom = sending.settings.duplicates, ways.intercom()
     gone: set[str] = set()
     for _ in range(MOST_TURNS):
-        decided = decision_about(found, policy)
-        if not isinstance(decided, Skip):
-            ways.before_writing()
-        match decided:
+        match decision_about(found, policy):
             case Skip(cause, detail):
                 return _skipped(sending, found, cause, detail, trail)
             case Unarchive(contact_id):
+                ways.before_writing()
                 restored = intercom.unarchive(contact_id)
                 if isinstance(restored, NotRestorable):
                     refusal = not_restorable(contact_id)
@@ -154,6 +152,7 @@ def _carry_out(
                 contact = read(intercom, contact_id)
                 found = Found(Match(contact) if contact else None, made)
             case Create():
+                ways.before_writing()
                 created = _create(services, intercom, sending, drafted, trail)
                 if isinstance(created, Sent):
                     return created
@@ -162,7 +161,7 @@ def _carry_out(
                     return conflict
                 found = conflict
             case Update() as decision if isinstance(found.match, Match):
-                updated = _update(services, intercom, sending, drafted, decision, found.match, trail, found.made)
+                updated = _update(services, ways, sending, drafted, decision, found.match, trail, found.made)
                 if isinstance(updated, Sent):
                     return updated
                 found = find(intercom, sending)
@@ -300,7 +299,7 @@ def _after_conflict(intercom: Intercom, sending: Sending, conflict: Conflict, go
 
 def _update(
     services: Services,
-    intercom: Intercom,
+    ways: WaysOut,
     sending: Sending,
     drafted: Drafted,
     decision: Update,
@@ -315,8 +314,9 @@ def _update(
     mode = Duplicates.UPDATE if again else decision.mode  # our own contact, and the person has changed since
     whole = update(drafted, contact, mode, sending.setup.catalogue)
     if whole.values:
+        ways.before_writing()
         try:
-            written = _write(services, intercom, sending, whole, contact, trail)
+            written = _write(services, ways.intercom(), sending, whole, contact, trail)
         except _WentAwayError:
             trail.contact = trail.link = None
             return None

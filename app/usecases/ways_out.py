@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from app.core.causes import Cause
-from app.core.errors import ApiError, Shut, Unauthorized, Unavailable, Vendor
+from app.core.errors import ApiError, RateLimited, Shut, Unauthorized, Unavailable, Vendor
 from app.integrations.intercom import Intercom
 from app.integrations.referral_factory import ReferralFactory
 from app.storage import circuits
@@ -90,6 +90,8 @@ class WaysOut:
             return frozenset(name for name in self.probing if not name.startswith(self._name(error.vendor)))
         if isinstance(error, Unauthorized):
             return frozenset(self.probing - {self._name(error.vendor, missing_permission(error))})
+        if isinstance(error, RateLimited):
+            return frozenset()  # our own budget kept it from asking, or the vendor would not hear it
         if isinstance(error, ApiError):
             # The vendor answers, whatever it says; of a permission this proves nothing.
             return frozenset(self.probing & {self._name(error.vendor)})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.core.errors import Unauthorized, Unavailable, Vendor
+from app.core.errors import RateLimited, Unauthorized, Unavailable, Vendor
 from app.core.people import Audience
 from app.storage import circuits, workspaces
 from app.storage.circuits import Broken
@@ -119,6 +119,17 @@ class TestAVendorThatIsDown:
         assert (event.status, event.attempts, event.held_by) == ("retrying", 1, None)
         assert open_circuits(product) == set()
 
+    def test_is_not_held_for_back_by_a_budget_that_is_spent(self, product: Product) -> None:
+        product.intercom.fail("search_email", DOWN)
+        (event_id,) = receive(product, 1)
+        product.work()
+        product.intercom.fail("search_email", RateLimited(Vendor.INTERCOM, "The budget is spent.", after=2))
+        product.advance(10)
+        probe_circuits(product.services)
+        product.work()
+        assert open_circuits(product) == {"intercom:1"}
+        assert product.event(event_id).attempts == 0
+
     def test_that_nobody_waits_for_any_more_is_forgotten(self, product: Product) -> None:
         with product.database.writing() as connection:
             circuits.open_(
@@ -177,6 +188,20 @@ class TestAMissingPermission:
         assert held(product, ids + more) == ids + more
         assert product.intercom.called("create") == 3, "those that come later are not tried"
         assert product.event(skipped).status == "done", f"{there.id} needs no write"
+
+    def test_is_not_held_for_given_by_an_event_that_had_nothing_to_write(self, product: Product) -> None:
+        product.change(duplicates="fill_blanks")
+        product.intercom.fail("create", FORBIDDEN, times=100)
+        ids = receive(product, 1)
+        product.work()
+        written = {"Referrer Email": "r@x.test", "Company name": "C", "Seats": 1, "plan": "trial"}
+        product.intercom.put("full@example.com", name="Full", created_at=1, custom_attributes=written)
+        product.advance(301)
+        full = product.receive_lead(id=99, email="full@example.com")
+        product.work()
+        assert product.event(full).status == "done"
+        assert held(product, ids) == ids
+        assert workspace(product).missing_permissions == ["contacts_write"]
 
     def test_that_was_given_lets_all_go_on_and_is_shown_no_longer(self, product: Product) -> None:
         product.intercom.fail("create", FORBIDDEN, times=8)
