@@ -64,7 +64,10 @@ def launch() -> Iterator[Launched]:
         run.wait()
         if run.stdout is not None:
             run.stdout.close()
-    assert launched.left() == []
+    left = launched.left()
+    # Named below; alive it would hold on to the output of the whole test run.
+    subprocess.run(["pkill", "-KILL", "-f", launched.sleep], check=False)
+    assert left == []
 
 
 def test_the_end_of_one_is_the_end_of_all_and_it_is_named(launch: Launched) -> None:
