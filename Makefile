@@ -5,24 +5,27 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# Tests run in one process: most of their time is waiting for real servers, whose pace some of them measure.
-# TEST_PROCESSES=auto takes one a core, TESTS=tests/core only some.
-TEST_PROCESSES ?= 0
+# Tests run in two processes: what starts whole systems in one, all else in the other (tests/conftest.py).
+# TEST_PROCESSES=0 takes this one alone, TESTS=tests/core only some.
+TEST_PROCESSES ?= 2
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock bench clean
+.PHONY: help setup run doctor test check lock bench chaos screenshots clean
 
 help: ## Tell what can be made
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make the environment in .venv
 
 run: $(INSTALLED) ## Run everything on this machine, the two vendors simulated
 	@exec $(BIN)/python -m local
 
+doctor: $(INSTALLED) ## Check the whole installation, and say what mends what is amiss
+	@exec $(BIN)/python -m local.doctor
+
 test: $(INSTALLED) ## Run all tests
-	@exec $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(TESTS)
+	@exec $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(TESTS)
 
 check: $(INSTALLED) ## Check style, types and who imports whom
 	$(BIN)/ruff check
@@ -38,6 +41,12 @@ lock: $(INSTALLED) ## Pin the requirements anew, after a change of an .in file
 
 bench: $(INSTALLED) ## Measure how much the service takes and how fast
 	@exec $(BIN)/python -m bench
+
+chaos: $(INSTALLED) ## Break everything under load, and count who was lost or doubled
+	@exec $(BIN)/python -m bench.chaos
+
+screenshots: $(INSTALLED) ## Make the pictures in docs/screenshots
+	@exec $(BIN)/python -m bench.screenshots
 
 clean: ## Remove the environment and caches; what was kept in var/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 
 import structlog
 from flask import Flask, Response, request
 
 from app.usecases.first_owner import make_first_owner
-from app.web import api, problems
+from app.web import api, console, problems
 from app.web.health import health
-from app.web.pages import pages
+from app.web.sessions import Sessions
 from app.web.webhooks import webhooks
 from app.wiring import Wired
 from config.settings import Settings
@@ -25,6 +25,7 @@ _HEADERS = {
 def make_app(settings: Settings, wired: Wired) -> Flask:
     app = Flask("app.web")
     app.secret_key = settings.secret_key
+    app.session_interface = Sessions()
     app.extensions["referloop"] = wired.services
     app.extensions["referloop.redis_answers"] = wired.redis_answers
     app.extensions["referloop.exposition"] = wired.exposition()
@@ -35,15 +36,15 @@ def make_app(settings: Settings, wired: Wired) -> Flask:
     problems.register(app)
     app.register_blueprint(health)
     app.register_blueprint(webhooks)
-    app.register_blueprint(pages)
     api.register(app)
+    console.register(app)
     make_first_owner(wired.services, settings.admin_email, settings.admin_password)
     return app
 
 
 def _begin() -> None:
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=uuid.uuid4().hex[:16])
+    structlog.contextvars.bind_contextvars(request_id=os.urandom(8).hex())
 
 
 _log = structlog.get_logger("app.web")

@@ -22,9 +22,12 @@ BULK = "bulk"
 QUEUES = (LIVE, BULK)
 
 DRAIN = "workers.jobs.drain"
+PAGES = "workers.jobs.pages"
+JOBS = {LIVE: DRAIN, BULK: PAGES}
+"""What a ring puts into each queue."""
 
 DRAIN_SECONDS = 60
-"""How long one draining job goes on before it rings for the next, so that RQ sees it come and go."""
+"""How long one job goes on before it rings for the next, so that RQ sees it come and go."""
 
 PENDING_SECONDS = 5
 """How long a ring counts as pending should it have been lost on the way to the queue."""
@@ -37,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 class Bell(Protocol):
     def ring(self) -> None:
-        """Say that live work is due. Never waits and never fails."""
+        """Say that work is due. Never waits and never fails."""
         ...
 
 
@@ -52,7 +55,7 @@ def impatient_redis(url: str, *, seconds: float = 0.25) -> redis.Redis:
     )
 
 
-def live_queue(connection: redis.Redis, name: str = LIVE) -> Queue:
+def queue_of(connection: redis.Redis, name: str = LIVE) -> Queue:
     return Queue(name, connection=connection, serializer=JSONSerializer)
 
 
@@ -64,18 +67,19 @@ def mark_key(name: str = LIVE) -> str:
 class RedisBell:
     """Rings from a thread of its own, so that no webhook ever waits for Redis; rings that come together are one."""
 
-    def __init__(self, connection: redis.Redis) -> None:
-        self._connection = connection
+    def __init__(self, connection: redis.Redis, name: str = LIVE) -> None:
+        self._connection, self._name = connection, name
         self._asked = threading.Event()
         self._starting = threading.Lock()
         self._ringer_of: int | None = None
 
     def ring(self) -> None:
-        self._asked.set()
+        if not self._asked.is_set():  # else the ringer has yet to begin, and what was committed now is meant, too
+            self._asked.set()
         if self._ringer_of != os.getpid():
             with self._starting:
                 if self._ringer_of != os.getpid():
-                    threading.Thread(target=self._ring_on, name="bell", daemon=True).start()
+                    threading.Thread(target=self._ring_on, name=f"bell-{self._name}", daemon=True).start()
                     self._ringer_of = os.getpid()
 
     def _ring_on(self) -> None:
@@ -83,18 +87,18 @@ class RedisBell:
             self._asked.wait()
             self._asked.clear()
             try:
-                ring_now(self._connection)
-            except Exception:
-                log.exception("bell_broken")  # the next ring needs this thread
+                ring_now(self._connection, self._name)
+            except Exception:  # whatever it is, the next ring needs this thread
+                log.exception("bell_broken")
             time.sleep(TOGETHER_SECONDS)
 
 
-def ring_now(connection: redis.Redis) -> bool:
-    """Put one draining job into the queue unless one is waiting there; whether Redis could be asked."""
+def ring_now(connection: redis.Redis, name: str = LIVE) -> bool:
+    """Put one job into the queue unless one is waiting there; whether Redis could be asked."""
     try:
-        if connection.set(mark_key(), "1", nx=True, ex=PENDING_SECONDS):
-            live_queue(connection).enqueue_call(
-                DRAIN, timeout=3 * DRAIN_SECONDS, result_ttl=0, failure_ttl=24 * 3600, ttl=3600
+        if connection.set(mark_key(name), "1", nx=True, ex=PENDING_SECONDS):
+            queue_of(connection, name).enqueue_call(
+                JOBS[name], timeout=3 * DRAIN_SECONDS, result_ttl=0, failure_ttl=24 * 3600, ttl=3600
             )
     except redis.RedisError as error:
         log.warning("bell_not_rung", error=type(error).__name__)
@@ -102,6 +106,6 @@ def ring_now(connection: redis.Redis) -> bool:
     return True
 
 
-def answer(connection: redis.Redis) -> None:
+def answer(connection: redis.Redis, name: str = LIVE) -> None:
     """Take the mark away before looking for work: whoever commits from now on rings again."""
-    connection.delete(mark_key())
+    connection.delete(mark_key(name))

@@ -11,23 +11,28 @@ from datetime import UTC, datetime, timedelta
 import redis
 
 from app.core.errors import Vendor
-from app.integrations.budget import Budget, RedisBudget, Timed, Unlimited, impatient_redis
+from app.integrations.alerting import MailWay, Way, WebhookWay
+from app.integrations.budget import Budget, Pace, RedisBudget, Timed, Unlimited, impatient_redis
 from app.integrations.http import Http
 from app.integrations.intercom import HOSTS, IntercomClient
 from app.integrations.intercom import WINDOW_SECONDS as INTERCOM_WINDOW
 from app.integrations.referral_factory import WINDOW_SECONDS as REFERRAL_FACTORY_WINDOW
 from app.integrations.referral_factory import ReferralFactoryClient
-from app.metrics import InboxCollector, PrometheusMetrics
-from app.queue import RedisBell
+from app.metrics import ConnectionsCollector, InboxCollector, PrometheusMetrics
+from app.queue import BULK, RedisBell
 from app.storage.creations import Creations
-from app.storage.database import Database
+from app.storage.database import CACHE_KIB, Database
+from app.storage.doors import Doors
 from app.storage.intake import Intake
 from app.storage.vault import Vault, digest
 from app.usecases.services import Services
 from config.settings import Settings
 
-BULK_SHARE = 10
+SWEEP_SHARE = 10
 """Reading whole programs takes at most a tenth of what they may be asked."""
+
+BULK_SHARE_OF_INTERCOM = 0.85
+"""Other apps of the workspace eat from its budget, too: were all of it used up here, live calls would be held."""
 
 
 class Share:
@@ -55,23 +60,27 @@ class VendorClients:
         self._settings, self._store, self._metrics = settings, store, metrics
         self._http = Http(connections=threads + 4)
         self._making = threading.Lock()
-        self._intercoms: dict[tuple[str, str, str | None], IntercomClient] = {}
-        self._referral_factories: dict[tuple[str, str | None, bool], ReferralFactoryClient] = {}
+        self._intercoms: dict[tuple[str, str, str | None, Pace], IntercomClient] = {}
+        self._referral_factories: dict[tuple[str, str | None, Pace], ReferralFactoryClient] = {}
 
-    def intercom(self, *, region: str, token: str, budget_key: str | None) -> IntercomClient:
-        key = (region, digest(token), budget_key)
+    def intercom(self, *, region: str, token: str, budget_key: str | None, pace: Pace = Pace.LIVE) -> IntercomClient:
+        key = (region, digest(token), budget_key, pace)
         with self._making:
             client = self._intercoms.get(key)
             if client is None:
                 base = self._settings.intercom_api_url or HOSTS[region]
                 budget = self._timed(Vendor.INTERCOM, self._intercom_budget(budget_key))
-                client = IntercomClient(base, token, self._http, budget, self._metrics.called)
+                client = IntercomClient(
+                    base, token, self._http, budget, self._metrics.called, bulk=pace is not Pace.LIVE
+                )
                 if budget_key is not None:
                     self._intercoms[key] = client
         return client
 
-    def referral_factory(self, *, token: str, budget_key: str | None, bulk: bool = False) -> ReferralFactoryClient:
-        key = (digest(token), budget_key, bulk)
+    def referral_factory(
+        self, *, token: str, budget_key: str | None, pace: Pace = Pace.LIVE
+    ) -> ReferralFactoryClient:
+        key = (digest(token), budget_key, pace)
         with self._making:
             client = self._referral_factories.get(key)
             if client is None:
@@ -79,9 +88,9 @@ class VendorClients:
                     self._settings.referral_factory_api_url,
                     token,
                     self._http,
-                    self._timed(Vendor.REFERRAL_FACTORY, self._referral_factory_budget(budget_key, bulk)),
+                    self._timed(Vendor.REFERRAL_FACTORY, self._referral_factory_budget(budget_key, pace)),
                     self._metrics.called,
-                    bulk=bulk,
+                    bulk=pace is not Pace.LIVE,
                 )
                 if budget_key is not None:
                     self._referral_factories[key] = client
@@ -100,17 +109,18 @@ class VendorClients:
             INTERCOM_WINDOW,
             vendor=Vendor.INTERCOM,
             led_by_headers=True,
+            bulk_share=BULK_SHARE_OF_INTERCOM,
         )
 
-    def _referral_factory_budget(self, budget_key: str | None, bulk: bool) -> Budget:
+    def _referral_factory_budget(self, budget_key: str | None, pace: Pace) -> Budget:
         if budget_key is None:
             return Unlimited()
         name = f"referloop:budget:referral-factory:{budget_key}"
         limit = self._settings.referral_factory_calls_per_minute
         whole = self._of_referral_factory(name, limit)
-        if not bulk:
+        if pace is not Pace.SWEEP:
             return whole
-        return Share(self._of_referral_factory(f"{name}:bulk", max(1, limit // BULK_SHARE)), whole)
+        return Share(self._of_referral_factory(f"{name}:sweep", max(1, limit // SWEEP_SHARE)), whole)
 
     def _of_referral_factory(self, name: str, limit: int) -> RedisBudget:
         return RedisBudget(self._store, name, limit, REFERRAL_FACTORY_WINDOW, vendor=Vendor.REFERRAL_FACTORY)
@@ -122,19 +132,21 @@ class VendorClients:
 class Wired:
     """The services of one process, made after its fork, with what only its doors ask for."""
 
-    def __init__(self, settings: Settings, *, threads: int = 16) -> None:
+    def __init__(self, settings: Settings, *, threads: int = 16, cache_kib: int = CACHE_KIB) -> None:
         self.settings = settings
         self.store = impatient_redis(settings.redis_url)
         self.metrics = PrometheusMetrics()
-        self.database = Database(settings.database_url)
+        self.database = Database(settings.database_url, cache_kib=cache_kib)
         self._vendors = VendorClients(settings, self.store, self.metrics, threads)
         self.services = Services(
             database=self.database,
             vault=Vault(settings.encryption_keys),
+            doors=Doors(self.database),
             intake=Intake(self.database),
             creations=Creations(self.database),
             vendors=self._vendors,
             bell=RedisBell(self.store),
+            bulk_bell=RedisBell(self.store, BULK),
             metrics=self.metrics,
             now=_now,
             random=random.random,
@@ -142,6 +154,9 @@ class Wired:
             index_delay=timedelta(seconds=settings.intercom_index_delay_seconds),
             retry_schedule=settings.retry_schedule_seconds,
             retention=timedelta(days=settings.event_retention_days),
+            reconcile_interval=timedelta(seconds=settings.reconcile_interval_seconds),
+            sync_interval=timedelta(seconds=settings.sync_interval_seconds),
+            alert_ways=_alert_ways(settings),
         )
 
     def redis_answers(self) -> bool:
@@ -151,13 +166,22 @@ class Wired:
             return False
 
     def exposition(self) -> Callable[[], bytes]:
-        inbox = InboxCollector(self.database, time.time)
-        return lambda: self.metrics.exposition(inbox)
+        asked = InboxCollector(self.database, time.time), ConnectionsCollector(self.database)
+        return lambda: self.metrics.exposition(*asked)
 
     def close(self) -> None:
         self._vendors.close()
         self.store.close()
         self.database.close()
+
+
+def _alert_ways(settings: Settings) -> tuple[Way, ...]:
+    ways: list[Way] = []
+    if settings.alert_webhook_url:
+        ways.append(WebhookWay(settings.alert_webhook_url))
+    if settings.smtp_url and settings.alert_email:
+        ways.append(MailWay(settings.smtp_url, settings.alert_email))
+    return tuple(ways)
 
 
 def _now() -> datetime:

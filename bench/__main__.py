@@ -13,14 +13,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from bench import door, leads, machine
+from bench import afternoon, conversions, door, full, leads, machine, strangers, syncs
 from bench.figures import Report
 from bench.plan import QUICK, Found, Place, Plan
 from bench.servers import has_postgres, postgres
 
 VARIABLE = "BENCH_DATABASE_URL"
 DATABASES = ("postgresql", "sqlite")
-MEASURES: dict[str, Callable[[Plan, Place], Found]] = {"door": door.measure, "leads": leads.measure}
+MEASURES: dict[str, Callable[[Plan, Place], Found]] = {
+    "door": door.measure,
+    "leads": leads.measure,
+    "naive": afternoon.measure,
+    "full": full.measure,
+    "strangers": strangers.measure,
+    "conversions": conversions.measure,
+    "syncs": syncs.measure,
+    "growth": syncs.measure_growth,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

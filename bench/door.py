@@ -27,7 +27,8 @@ from bench.system import BIN, System
 from local.seed import INTERCOM_APP, INTERCOM_SECRET
 
 RATE = Target(400)
-P99_MILLISECONDS = Target(150, at_least=False)
+SHARE_OF_REFERENCE = Target(0.5)
+P99_MILLISECONDS = Target(100, at_least=False)
 BYTES = 2400
 
 
@@ -55,22 +56,22 @@ def _measure(plan: Plan, place: Place, system: System, store: Store) -> Found:
     bodies = notifications()
     reference = _start_reference(system)
     for door in (system.web, reference):
-        _run(system, "web", door, bodies, plan.connections, plan.warm_seconds)
+        run(system, "web", door, bodies, plan.connections, plan.warm_seconds)
     found, ours, theirs = Found(), [], []
     for number in range(plan.runs):
         place.say(f"door on {place.kind}, run {number + 1} of {plan.runs}")
         before = store.events()
-        ours.append(_run(system, "web", system.web, bodies, plan.connections, plan.door_seconds))
+        ours.append(run(system, "web", system.web, bodies, plan.connections, plan.door_seconds))
         found.faults += _faults(place.kind, ours[-1], store.events() - before)
-        theirs.append(_run(system, "reference", reference, bodies, plan.connections, plan.door_reference_seconds))
+        theirs.append(run(system, "reference", reference, bodies, plan.connections, plan.door_reference_seconds))
         assert not theirs[-1].others, "the reference refuses what it is sent"
     found.rows = _rows(place.kind, ours, theirs)
     return found
 
 
-def notifications() -> Iterator[Request]:
+def notifications(first: int = 0) -> Iterator[Request]:
     """Signed notifications of the usual size, each with an id of its own."""
-    for number in itertools.count():
+    for number in itertools.count(first):
         body = json.dumps(notification(number)).encode()
         digest = hmac.new(INTERCOM_SECRET.encode(), body, hashlib.sha1).hexdigest()
         yield Request(body, f"X-Hub-Signature: sha1={digest}")
@@ -114,16 +115,15 @@ def _start_reference(system: System) -> str:
     return f"http://{address}"
 
 
-def _run(
-    system: System, server: str, door: str, bodies: Iterator[Request], connections: int, seconds: float
-) -> Taken:
+def run(system: System, server: str, door: str, bodies: Iterator[Request], connections: int, seconds: float) -> Taken:
     server_cpu, load_cpu = machine.cpu_seconds(system.pids(server)), time.process_time()
-    result = send(f"{door}/webhooks/intercom", bodies, connections, go_on=_for(seconds))
+    result = send(f"{door}/webhooks/intercom", bodies, connections, go_on=for_seconds(seconds))
     load_cpu = time.process_time() - load_cpu
     return _taken(result, machine.cpu_seconds(system.pids(server)) - server_cpu, load_cpu)
 
 
-def _for(seconds: float) -> Callable[[], bool]:
+def for_seconds(seconds: float) -> Callable[[], bool]:
+    """Whether so long a time has not yet gone by."""
     until = time.monotonic() + seconds
     return lambda: time.monotonic() < until
 
@@ -151,12 +151,17 @@ def _faults(kind: str, taken: Taken, kept: int) -> list[str]:
 
 
 def _rows(kind: str, ours: list[Taken], theirs: list[Taken]) -> list[Row]:
-    def row(what: str, of: Callable[[Taken], float], target: Target | None = None) -> Row:
+    def row(
+        what: str, of: Callable[[Taken], float], target: Target | None = None, times: Target | None = None
+    ) -> Row:
         reference = Reference("no storage", tuple(map(of, theirs)))
-        return Row("door", kind, what, tuple(map(of, ours)), reference, target)
+        return Row("door", kind, what, tuple(map(of, ours)), reference, target, times)
+
+    # SQLite has one web process, and its promise is the percentile alone.
+    share = SHARE_OF_REFERENCE if kind == "postgresql" else None
 
     rows = [
-        row("webhooks a second", lambda taken: taken.rate, RATE),
+        row("webhooks a second", lambda taken: taken.rate, RATE, share),
         row("p50 ms", lambda taken: taken.p50),
         row("p99 ms", lambda taken: taken.p99, P99_MILLISECONDS),
     ]

@@ -40,6 +40,8 @@ class Row:
     values: tuple[float, ...]
     reference: Reference | None = None
     target: Target | None = None
+    # What the ratio must come to.
+    ratio_target: Target | None = None
 
     @property
     def median(self) -> float:
@@ -54,9 +56,15 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        if self.target is None:
-            return ""
-        return "ok" if self.target.is_met(self.median) else "short"
+        asked = [(self.target, self.median), (self.ratio_target, self.ratio)]
+        met = [target.is_met(value) for target, value in asked if target is not None and value is not None]
+        return ("ok" if all(met) else "short") if met else ""
+
+    @property
+    def targets(self) -> str:
+        """As shown: what the figure itself and what its ratio must come to."""
+        ratio = f"ratio {self.ratio_target}" if self.ratio_target else ""
+        return ", ".join(filter(None, (str(self.target) if self.target else "", ratio)))
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -66,7 +74,7 @@ class Row:
             **_spread(self.values),
             "reference": {"name": self.reference.name, **_spread(self.reference.values)} if self.reference else None,
             "ratio": self.ratio,
-            "target": str(self.target) if self.target else None,
+            "target": self.targets or None,
             "verdict": self.verdict or None,
         }
 
@@ -128,7 +136,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         reference.name if reference else "",
         _shown_spread(reference.values) if reference else "",
         f"{row.ratio:.2f}" if row.ratio is not None else "",
-        str(row.target) if row.target else "",
+        row.targets,
         row.verdict,
     )
 

@@ -23,7 +23,7 @@ from bench.system import ROOT, System
 from config.settings import Settings
 from local.seed import INTERCOM_APP
 
-RATE = Target(120)
+RATE = Target(180)
 LATENCY_MILLISECONDS = 80
 CALLS_A_LEAD = 2
 NO_LIMIT = 10_000_000
@@ -44,13 +44,15 @@ class Applied:
 def measure(plan: Plan, place: Place) -> Found:
     with System(place.folder, place.url, INTERCOM_CALLS_PER_10S=str(NO_LIMIT)) as system:
         system.start_all(workers=0)
-        system.control(
-            "PUT",
-            "/settings",
-            {"latency_ms": LATENCY_MILLISECONDS, "intercom_calls_per_10s": NO_LIMIT, "echo_own_writes": False},
-        )
+        slow_down(system)
         with closing(Store(place.url)) as store:
             return _measure(plan, place, system, store)
+
+
+def slow_down(system: System) -> None:
+    """Of the sandbox: each call takes a while, and none is refused for its number."""
+    settings = {"latency_ms": LATENCY_MILLISECONDS, "intercom_calls_per_10s": NO_LIMIT, "echo_own_writes": False}
+    system.control("PUT", "/settings", settings)
 
 
 def _measure(plan: Plan, place: Place, system: System, store: Store) -> Found:
@@ -59,12 +61,12 @@ def _measure(plan: Plan, place: Place, system: System, store: Store) -> Found:
     found, ours, theirs = Found(), [], []
     for number in range(plan.runs):
         place.say(f"leads on {place.kind}, run {number + 1} of {plan.runs}")
-        after, contacts = store.last_event(), _contacts(system)
+        after, before = store.last_event(), contacts(system)
         result = send(url, joined(f"run{number}-", plan.leads, secret), SENDERS, go_on=lambda: True)
         assert result.statuses == {200: plan.leads}, result.statuses
-        ours.append(_drain(system, store, after, plan.leads))
-        made = _contacts(system) - contacts
-        found.faults += _faults(place.kind, plan.leads, made, store.created(after), _shared(system))
+        ours.append(drain(system, store, after, plan.leads))
+        made = contacts(system) - before
+        found.faults += faults(place.kind, plan.leads, made, store.created(after), shared(system))
         theirs.append(_loop(system, threads, plan.reference_leads, f"loop{number}-"))
     found.rows = _rows(place.kind, threads, ours, theirs)
     return found
@@ -87,7 +89,7 @@ def joined(prefix: str, number: int, secret: str) -> Iterator[Request]:
         yield Request(json.dumps(signup).encode(), f"X-Referloop-Secret: {secret}")
 
 
-def _drain(system: System, store: Store, after: int, leads: int) -> Applied:
+def drain(system: System, store: Store, after: int, leads: int) -> Applied:
     """From the worker's start to the last lead. CPU is counted from the first one on: starting is not applying."""
     worker = system.start("worker").pid
     begun = system.await_(lambda: store.settled(after).number, 60)
@@ -122,24 +124,24 @@ def _loop(system: System, threads: int, leads: int, prefix: str) -> Applied:
     return Applied(leads / told["seconds"], told["cpu_seconds"] / leads * 1000, sandbox_cpu / leads * 1000)
 
 
-def _contacts(system: System) -> int:
+def contacts(system: System) -> int:
     number: int = system.control("GET", "/counts")["contacts"][INTERCOM_APP]
     return number
 
 
-def _shared(system: System) -> int:
+def shared(system: System) -> int:
     return len(system.control("GET", "/counts")["shared_emails"][INTERCOM_APP])
 
 
-def _faults(kind: str, leads: int, made: int, told: int, shared: int) -> list[str]:
-    faults = []
+def faults(kind: str, leads: int, made: int, told: int, shared: int) -> list[str]:
+    found = []
     if made != leads:
-        faults.append(f"leads on {kind}: {leads} leads became {made} contacts")
+        found.append(f"leads on {kind}: {leads} leads became {made} contacts")
     if told != leads:
-        faults.append(f"leads on {kind}: the activity tells of {told} creations for {leads} leads")
+        found.append(f"leads on {kind}: the activity tells of {told} creations for {leads} leads")
     if shared:
-        faults.append(f"leads on {kind}: {shared} addresses are shared by several contacts")
-    return faults
+        found.append(f"leads on {kind}: {shared} addresses are shared by several contacts")
+    return found
 
 
 def _rows(kind: str, threads: int, ours: list[Applied], theirs: list[Applied]) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,17 +45,19 @@ async def _send(url: str, requests: Iterator[Request], connections: int, go_on: 
     parts = urlsplit(url)
 
     async def one_connection() -> None:
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        streams = None
         for request in requests:
             if not go_on():
                 break
             started = time.perf_counter()
+            reader, writer = streams or await asyncio.open_connection(parts.hostname, parts.port)
             writer.write(_head(parts.path, parts.netloc, request) + request.body)
-            status = await _status(reader)
+            status, is_kept = await _answer(reader)
             latencies.append(time.perf_counter() - started)
             statuses[status] = statuses.get(status, 0) + 1
-        writer.close()
-        await writer.wait_closed()
+            streams = (reader, writer) if is_kept else await _closed(writer)
+        if streams:
+            await _closed(streams[1])
 
     started = time.perf_counter()
     await asyncio.gather(*(one_connection() for _ in range(connections)))
@@ -68,8 +71,15 @@ def _head(path: str, host: str, request: Request) -> bytes:
     ).encode()
 
 
-async def _status(reader: asyncio.StreamReader) -> int:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
+    """Its status, and whether the server keeps the connection, which some do not."""
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
     await reader.readexactly(length)
-    return int(head[9:12])
+    return int(head[9:12]), b"connection: close" not in head
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import signal
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,14 @@ def tree(roots: Iterable[int]) -> list[int]:
         found.append(pid)
         waiting += below.get(pid, [])
     return found
+
+
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """``kill -9`` of a process and of all that it started."""
+    for pid in tree([process.pid]):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 def peak_megabytes(pid: int) -> float:

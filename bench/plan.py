@@ -20,9 +20,28 @@ class Plan:
     door_reference_seconds: float = 3.0
     leads: int = 2000
     reference_leads: int = 800
+    naive_leads: int = 60
+    strangers: int = 5000
+    conversions: int = 100
+    synced: int = 10_000
+    grown: int = 20_000
+    history: int = 1_000_000
 
 
-QUICK = Plan(runs=1, warm_seconds=0.5, door_seconds=2.0, door_reference_seconds=1.5, leads=600, reference_leads=400)
+QUICK = Plan(
+    runs=1,
+    warm_seconds=0.5,
+    door_seconds=2.0,
+    door_reference_seconds=1.5,
+    leads=600,
+    reference_leads=400,
+    naive_leads=15,
+    strangers=2000,
+    conversions=20,
+    synced=1500,
+    grown=3000,
+    history=100_000,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import TextClause, and_, func, select
 from sqlalchemy.engine import make_url
 
 from app.storage.database import Database
@@ -29,9 +29,33 @@ class Store:
     def close(self) -> None:
         self._database.close()
 
+    def execute(self, statement: TextClause) -> None:
+        with self._database.writing() as connection:
+            connection.execute(statement)
+
     def events(self) -> int:
         with self._database.reading() as connection:
             return connection.execute(select(func.count()).select_from(events)).scalar_one()
+
+    def open(self, up_to: int | None = None) -> int:
+        """How many are not settled, of all or of those up to one."""
+        unsettled = select(func.count()).where(events.c.status.in_(["received", "processing", "retrying"]))
+        if up_to is not None:
+            unsettled = unsettled.where(events.c.id <= up_to)
+        with self._database.reading() as connection:
+            return connection.execute(unsettled).scalar_one()
+
+    def payloads(self, after: int) -> int:
+        """How many of the events that came after one still have what was said."""
+        kept = select(func.count()).where(events.c.id > after, events.c.payload.is_not(None))
+        with self._database.reading() as connection:
+            return connection.execute(kept).scalar_one()
+
+    def activity(self, after: int) -> int:
+        """How often the activity tells of the events that came after one."""
+        told = select(func.count()).where(activity.c.event_id > after)
+        with self._database.reading() as connection:
+            return connection.execute(told).scalar_one()
 
     def last_event(self) -> int:
         with self._database.reading() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shlex
 import signal
 import socket
@@ -17,6 +18,7 @@ from typing import Any
 import requests
 from cryptography.fernet import Fernet
 
+from bench.machine import kill_tree
 from bench.servers import free_port
 from local.redis_server import Program, choose
 from local.seed import Places, seed
@@ -24,6 +26,15 @@ from local.seed import Places, seed
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 TOKEN = "a-token-for-this-run-alone-0123456789"  # noqa: S105 - of a system that lives for minutes
+
+WITH_SHORT_LEASES = """
+import runpy
+from datetime import timedelta
+from app.storage import inbox
+inbox.LEASE = timedelta(seconds={})
+runpy.run_module("workers", run_name="__main__")
+"""
+"""A worker as it is, but what it had in hand when it was killed is another's after seconds, and not a minute."""
 
 
 class System:
@@ -49,6 +60,7 @@ class System:
             **environ,
         }
         self.processes: dict[str, list[subprocess.Popen[bytes]]] = {}
+        self.lease_seconds: int | None = None  # of the workers that are started from now on; the product's own
         self._secrets: dict[str, str] = {}
         self._session = requests.Session()
         self._session.trust_env = False
@@ -63,8 +75,8 @@ class System:
 
     # Processes
 
-    def start_all(self, *, web: int = 1, workers: int = 1, index_delay: int = 2) -> None:
-        """Everything, migrated, ready, and with a campaign whose settings are made."""
+    def start_all(self, *, web: int = 1, workers: int = 1, index_delay: int = 2, seeded: bool = True) -> None:
+        """Everything, migrated and ready; where ``seeded``, with a campaign whose settings are made."""
         self.start_redis()
         self.start_sandbox(index_delay)
         self.release()
@@ -73,7 +85,8 @@ class System:
         for _ in range(workers):
             self.start("worker")
         self.await_(lambda: self.get("/readyz").ok, 30)
-        seed(Places(self.web, self.sandbox), TOKEN, None)
+        if seeded:
+            seed(Places(self.web, self.sandbox), TOKEN, None)
 
     def release(self) -> None:
         subprocess.run(shlex.split(procfile()["release"]), cwd=ROOT, env=self.environ, check=True)
@@ -83,6 +96,8 @@ class System:
         command = shlex.split(procfile()[name])
         if name == "web":
             command += ["--reuse-port"]
+        if name == "worker" and self.lease_seconds is not None:
+            command = [sys.executable, "-c", WITH_SHORT_LEASES.format(self.lease_seconds)]
         return self.run(name, command, environ)
 
     def start_sandbox(self, index_delay: int) -> None:
@@ -128,6 +143,14 @@ class System:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def kill_one(self, name: str, dice: random.Random) -> None:
+        """``kill -9`` of one process of a kind and of all that it started, and another in its place, as a platform
+        would."""
+        victim = dice.choice(self.processes[name])
+        self.processes[name].remove(victim)
+        kill_tree(victim)
+        self.start(name)
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")

@@ -21,6 +21,7 @@ from config.settings import Settings, SettingsError
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  the heartbeat's file has no name there
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+PASSED_OVER = 60 * 1024  # bytes of an unread body; a little less than gunicorn bears
 
 
 def _processes(settings: Settings) -> int:
@@ -50,7 +51,7 @@ set_up_logging(_settings.log_level, _settings.log_format, "web")
 bind = f"0.0.0.0:{_settings.port}" if os.environ.get("PORT", "").strip() else f"127.0.0.1:{_settings.port}"
 worker_class = "gthread"
 workers = _processes(_settings)
-threads = 16 if workers == 1 else 8
+threads = 16
 preload_app = False  # engines, clients and the writer's thread are made after the fork
 
 timeout = 30
@@ -68,6 +69,18 @@ def on_starting(_: Any) -> None:
     if not os.environ.get(METRICS_DIR):
         os.environ[METRICS_DIR] = tempfile.mkdtemp(prefix="referloop-metrics-")
         _made.append(os.environ[METRICS_DIR])
+
+
+def pre_request(_: Any, request: Any) -> None:
+    """Say so in the answer where the connection may have to be closed after it.
+
+    Who is refused at the door (no such address, too large) is answered with the body unread, and gunicorn passes over
+    no more than some 64 KiB of it. Untold, a load balancer would send its next webhook into a closed connection.
+    """
+    declared = dict(request.headers)
+    length = declared.get("CONTENT-LENGTH", "0")
+    if "TRANSFER-ENCODING" in declared or not length.isdecimal() or int(length) >= PASSED_OVER:
+        request.force_close()
 
 
 def child_exit(_: Any, worker: Any) -> None:

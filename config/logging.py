@@ -7,9 +7,23 @@ logs a payload, a token or a secret.
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from contextlib import nullcontext, suppress
+from functools import partial
+from typing import Any, TextIO
 
 import structlog
+
+_EMAIL = re.compile(r"[^\s@'\"<>(),;:=]+@[^\s@'\"<>(),;:]+\.[^\s@'\"<>(),;:.]+")
+_REFUSED_VALUE = re.compile(r"(?m)^(DETAIL: .*?)\(.*$")
+
+
+def _without_people(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What an exception says may name somebody: a database names the row that it refuses."""
+    if isinstance(said := line.get("exception"), str):
+        line["exception"] = _EMAIL.sub("[email]", _REFUSED_VALUE.sub(r"\1[…]", said))
+    return line
 
 
 def set_up_logging(level: str, form: str | None, process: str) -> None:
@@ -31,14 +45,22 @@ def set_up_logging(level: str, form: str | None, process: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if not console:
-        shared.append(structlog.processors.format_exc_info)
+        shared += [structlog.processors.format_exc_info, _without_people]
+
+    def leave(
+        logger: _Log, method: str, line: structlog.typing.EventDict
+    ) -> str | tuple[tuple[structlog.typing.EventDict], dict[str, Any]]:
+        if method in _ORDINARY:
+            return renderer(logger, method, line)  # type: ignore[return-value]  # text, both of them
+        return structlog.stdlib.ProcessorFormatter.wrap_for_formatter(logger, method, line)  # type: ignore[arg-type]
+
+    handler = logging.StreamHandler(sys.stderr)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, leave],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=partial(_Log, handler),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -52,17 +74,102 @@ def set_up_logging(level: str, form: str | None, process: str) -> None:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
+_ORDINARY = ("debug", "info")
+
+
+class _Log:
+    """Where our own lines go. What is said of the ordinary course of things, with every webhook, is written as it
+    was rendered; a warning or worse goes the way of the libraries' lines, which Sentry looks at, too."""
+
+    def __init__(self, handler: logging.StreamHandler[TextIO], name: str) -> None:
+        self.name = name
+        self._handler = handler
+        log = logging.getLogger(name)
+        self.warning, self.error, self.critical = log.warning, log.error, log.critical
+
+    def info(self, line: str) -> None:
+        with self._handler.lock or nullcontext(), suppress(OSError, ValueError):  # a full disk stops no work
+            self._handler.stream.write(f"{line}\n")
+
+    debug = info
+
+
 def set_up_sentry(dsn: str | None, process: str) -> None:
-    """Errors only, without bodies, headers, local variables or people's data: those are other people's."""
+    """Errors only, and of these what ``scrub`` leaves."""
     if dsn is None:
         return
     import sentry_sdk
 
     sentry_sdk.init(
         dsn=dsn,
-        send_default_pii=False,
+        before_send=scrub,
         max_request_body_size="never",
+        max_breadcrumbs=0,
         include_local_variables=False,
         traces_sample_rate=0.0,
+        enable_logs=False,
+        auto_session_tracking=False,
     )
     sentry_sdk.set_tag("process", process)
+
+
+_KEPT = (
+    "event_id",
+    "timestamp",
+    "platform",
+    "level",
+    "logger",
+    "release",
+    "environment",
+    "server_name",
+    "tags",
+    "transaction",
+    "sdk",
+)
+_OF_EXCEPTIONS = ("type", "module", "mechanism")
+_OF_FRAMES = (
+    "filename",
+    "abs_path",
+    "module",
+    "function",
+    "lineno",
+    "in_app",
+    "pre_context",
+    "context_line",
+    "post_context",
+)
+
+
+def scrub(event: Any, hint: Any = None) -> Any:
+    """An error as it may leave for Sentry: which kind, where in the code, in which process.
+
+    What an exception says is other people's data as often as not (a database names the value that it refuses), so it
+    stays in our own log. So do requests, variables and whatever else later versions of the library find to send: only
+    what is named here goes.
+    """
+    kept = {name: event[name] for name in _KEPT if name in event}
+    raised = (event.get("exception") or {}).get("values") or ()
+    kept["exception"] = {"values": [_raised(one) for one in raised]}
+    said = _said(event, (hint or {}).get("log_record"))
+    return kept if said is None else {**kept, "message": said}
+
+
+def _raised(one: Any) -> dict[str, Any]:
+    kept = {name: one[name] for name in _OF_EXCEPTIONS if name in one}
+    if isinstance(kept.get("mechanism"), dict):
+        kept["mechanism"] = {name: kept["mechanism"].get(name) for name in ("type", "handled")}
+    frames = (one.get("stacktrace") or {}).get("frames") or ()
+    shown = [{name: frame[name] for name in _OF_FRAMES if name in frame} for frame in frames]
+    return {**kept, "stacktrace": {"frames": shown}}
+
+
+def _said(event: Any, record: logging.LogRecord | None) -> str | None:
+    """The name of a logged event, which is a word of the code and nobody's data; of another's log nothing."""
+    entry = event.get("logentry") or {}
+    words = entry.get("message") or event.get("message") or ""
+    if record is not None and isinstance(record.msg, dict):  # our own: its name is one field among others
+        words = str(record.msg.get("event", ""))
+    return words if _NAME.fullmatch(words) else None
+
+
+_NAME = re.compile(r"[a-z_]{1,60}")

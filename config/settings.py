@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from cryptography.fernet import Fernet
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
@@ -45,6 +45,7 @@ class Settings:
 
     database_url: str
     redis_url: str
+    redis_tls_verify: bool
     secret_key: str
     encryption_keys: tuple[str, ...]
     admin_email: str | None
@@ -67,6 +68,9 @@ class Settings:
     log_level: str
     log_format: str | None
     metrics_port: int | None
+    alert_webhook_url: str | None
+    alert_email: str | None
+    smtp_url: str | None
 
     def __repr__(self) -> str:
         return f"Settings(public_url={self.public_url!r})"
@@ -101,6 +105,7 @@ class Settings:
             values["secret_key"] = _kept("secret-key", lambda: secrets.token_urlsafe(48))
         if values["encryption_keys"] is None:
             values["encryption_keys"] = (_kept("encryption-keys", lambda: Fernet.generate_key().decode()),)
+        values["redis_url"] = _redis_address(values["redis_url"], values["redis_tls_verify"])
         values["public_url"] = (values["public_url"] or f"http://127.0.0.1:{values['port']}").rstrip("/")
         return cls(**values)
 
@@ -127,10 +132,24 @@ def _absent(values: Mapping[str, Any], faults: Mapping[str, str], needs_redis: b
         ):
             if not values.get(name) and name not in faults:
                 absent[name] = f"is not set, and is needed with PostgreSQL. Make one: {how}"
-    for one, other in (("ADMIN_EMAIL", "ADMIN_PASSWORD"), ("ADMIN_PASSWORD", "ADMIN_EMAIL")):
+    for one, other in (
+        ("ADMIN_EMAIL", "ADMIN_PASSWORD"),
+        ("ADMIN_PASSWORD", "ADMIN_EMAIL"),
+        ("ALERT_EMAIL", "SMTP_URL"),
+        ("SMTP_URL", "ALERT_EMAIL"),
+    ):
         if values.get(one) and not values.get(other) and other not in faults:
             absent[other] = f"is not set, but {one} is. Set both, or neither."
     return absent
+
+
+def _redis_address(url: str, verify: bool) -> str:
+    """The address as the client reads it. Without ``verify`` a ``rediss://`` server's certificate is not checked: the
+    connection is encrypted, but whoever stands in between could be anybody."""
+    parts = urlsplit(url)
+    if verify or parts.scheme != "rediss":
+        return url
+    return parts._replace(query=urlencode({**dict(parse_qsl(parts.query)), "ssl_cert_reqs": "none"})).geturl()
 
 
 def _kept(name: str, make: Callable[[], str]) -> str:
@@ -253,6 +272,7 @@ class _Environment(Schema):
 
     DATABASE_URL = _Database(load_default=DEFAULT_DATABASE)
     REDIS_URL = _Address("redis", "rediss", load_default="")
+    REDIS_TLS_VERIFY = fields.Boolean(load_default=True, error_messages={"invalid": "must be true or false."})
     SECRET_KEY = fields.String(load_default=None, validate=_at_least(16))
     ENCRYPTION_KEYS = _Keys(load_default=None)
     ADMIN_EMAIL = fields.Email(load_default=None, error_messages={"invalid": "must be an email address."})
@@ -283,6 +303,9 @@ class _Environment(Schema):
         load_default=None, validate=validate.OneOf(("json", "console"), error="must be json or console.")
     )
     METRICS_PORT = _Whole(1, 65535, load_default=None)
+    ALERT_WEBHOOK_URL = _Address("http", "https", load_default=None)
+    ALERT_EMAIL = fields.Email(load_default=None, error_messages={"invalid": "must be an email address."})
+    SMTP_URL = _Address("smtp", "smtps", load_default=None)
 
     @pre_load
     def _lower_case_words(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:

@@ -115,9 +115,11 @@ def box(places: seed.Places, secrets: Mapping[str, str], *, simulated: bool) -> 
         lines += [
             "",
             "To try:",
-            "  1. Sign up through the referral link on the sandbox's page.",
-            "  2. Find the person among the contacts of its Intercom, and why, in the console's latest activity.",
-            "  3. Sign the same person up again, or switch a fault on: the activity says what happened, and why.",
+            "  1. On the sandbox's page, join as a referrer, and sign a friend up through your referral link.",
+            "  2. Find both among the contacts of its Intercom; sign in to the console, and find them under People.",
+            "  3. Open the friend's contact and set the plan from trial to pro, as a sale would: a moment later the",
+            "     referral is qualified in Referral Factory, and your own contact in Intercom counts it.",
+            "  4. Sign the same friend up again, or switch a fault on: Why? in the console answers.",
         ]
     width = max(map(len, lines))
     rule = "─" * (width + 2)

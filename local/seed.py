@@ -46,6 +46,8 @@ AUDIENCES: dict[str, dict[str, Any]] = {
             {"from": {"field": "first_name"}, "to": "name"},
             {"from": {"field": "email"}, "to": "email"},
             {"from": {"field": "url"}, "to": "custom_attributes.Referral Link"},
+            {"from": {"field": "referrals"}, "to": "custom_attributes.Referrals"},
+            {"from": {"field": "qualified_referrals"}, "to": "custom_attributes.Converted referrals"},
         ],
         "duplicates": "fill_blanks",
         "qualification": None,

@@ -14,7 +14,8 @@ Both vendors
     GET    /counts                       calls by vendor, method, path and status; peaks of the limits;
                                          emails that several live contacts share
     POST   /counts/reset                 empties log, counts and limits
-    GET    /webhooks?limit=              notifications sent, with their answers; and those lost on purpose
+    GET    /webhooks?limit=              notifications sent, with their answers; and those lost on purpose; each with
+                                         "about" (the contact's or person's id) and "fate" (sandbox/fates.py)
     GET    /state                        everything, as the state file has it
     POST   /seed                         {"contacts": 1000, "segments": 250, "seed": 1, "app_id": "sandbox1"}
 
@@ -32,12 +33,21 @@ Intercom
     DELETE /intercom/<app_id>/segments/<id>
     POST   /intercom/<app_id>/webhook    {"url", "topics": [...]}; topics left out: all
     POST   /intercom/<app_id>/ping
-    POST   /intercom/<app_id>/auto-merge {"email"}: the oldest lead goes into the user seen last
+    POST   /intercom/<app_id>/auto-merge {"email", "notification"?}: the oldest lead goes into the user seen last
     POST   /intercom/<app_id>/contacts   a contact made by a teammate or a visit, as POST of the API; like all
                                          a teammate does it is notified even without echo, and may set
                                          attributes that are locked for the API
     PUT    /intercom/<app_id>/contacts/<id>  a change by a teammate, as PUT of the API
-    POST   /intercom/<app_id>/contacts/<id>/<archive, unarchive, delete or block>
+    POST   /intercom/<app_id>/contacts/<id>/<archive, unarchive, delete, block, promote (to a user) or merge>
+                                         merge takes {"into"}?; left out: the user of the same email
+    POST   /intercom/<app_id>/contacts/changes
+                                         {"changes": [{"id", "action"?: one of those or "save", "notification"?,
+                                         and what a PUT takes}, ...], "notification"?, "chances"?: {"lose": 0.1,
+                                         "double": 0.1}, "seed"?: 1}; without "id" a contact is made. Answers
+                                         {"results": [{"id", "state", "notifications": ["lose"]} or
+                                         {"id", "error"}], "refused": 0}
+                                         "notification" in any of these: send, lose, double, triple, late, overtaken,
+                                         or silent; left out: what rules and switches say. See sandbox/fates.py
     GET    /intercom/<app_id>/contacts   every contact in every state, past index and paging
 
 Referral Factory
@@ -52,6 +62,15 @@ Referral Factory
     DELETE /referral-factory/<account or campaign id>/webhooks
     POST   /referral-factory/sign-up     {"code"} of a referrer, or {"campaign_id"}; "first_name", "email",
                                          "meta"?: {label: value}, "source"?
+    POST   /referral-factory/users       people without any webhook: as POST of the API, or {"users": [...]}
+    DELETE /referral-factory/users/<id>
+    POST   /referral-factory/users/<id>/qualify
+                                         {"qualified"?: true, "silent"?: false}: by the account's owner, not counted
+    GET    /referral-factory/qualifications
+                                         since the last reset of counts, how often PUT /users/qualification named
+                                         whom, and how often it took effect, whatever was answered: {"people":
+                                         [{"id", "email", "campaign_id", "qualified_at", "received", "changed",
+                                         "qualified", "reverted"}], "nobody": calls that named nobody}
     POST   /referral-factory/reward-issued  {"id"}
     POST   /referral-factory/unblock
 """

@@ -12,6 +12,21 @@ from sandbox import connection
 from sandbox.faults import AFTER, Rule
 from sandbox.world import World
 
+# What a fault says with a status: as each vendor says it by itself.
+INTERCOM_WORDS = {
+    401: ("unauthorized", "Access Token Invalid"),
+    404: ("not_found", "User Not Found"),
+    429: ("rate_limit_exceeded", "Exceeded rate limit of 83 in 10_seconds"),
+    503: ("service_unavailable", "The service is unavailable"),
+}
+FACTORY_WORDS = {
+    401: "Unauthenticated.",
+    404: "Not found",
+    422: "Validation errors in your request",
+    429: "Too Many Attempts.",
+    503: "The service is unavailable",
+}
+
 PREFIXES = {"/intercom": "intercom", "/referral-factory": "referral_factory"}
 
 
@@ -106,13 +121,15 @@ def _rewrite(response: Response, kind: str) -> None:
 
 
 def _error(vendor: str, status: int) -> Response:
-    words = {429: ("rate_limit_exceeded", "Exceeded rate limit of 83 in 10_seconds")}
-    code, message = words.get(status, ("server_error", "An error occurred"))
-    if status == 503:
-        code, message = "service_unavailable", "The service is unavailable"
-    payload: dict[str, Any] = {"message": message}
+    payload: dict[str, Any]
     if vendor == "intercom":
+        code, message = INTERCOM_WORDS.get(status, ("server_error", "An error occurred"))
         payload = {"type": "error.list", "errors": [{"code": code, "message": message}]}
+    else:
+        payload = {"message": FACTORY_WORDS.get(status, "An error occurred")}
+        if status == 422:
+            wrong = {"field": "id", "message": "The selected id is invalid."}
+            payload = {"code": 422, **payload, "errors": {"id": [wrong]}}
     response = Response(json.dumps(payload), status, mimetype="application/json")
     if vendor == "intercom" and status == 429:
         reset = str((int(time.time()) // 10 + 1) * 10)

@@ -6,19 +6,34 @@ The forms have no protection against forged requests: this is a toy for one's ow
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from sandbox.faults import KINDS
+from sandbox import teammate
+from sandbox.faults import KINDS, WEBHOOK
 from sandbox.intercom.refusals import Refused as IntercomRefused
 from sandbox.intercom.state import Contact, Workspace
-from sandbox.page_forms import FAULTS, KIND_WORDS, attribute_fields, written
+from sandbox.page_forms import (
+    FATE_WORDS,
+    FAULTS,
+    KIND_WORDS,
+    PLIGHTS,
+    VENDORS,
+    attribute_fields,
+    conversions,
+    converted,
+    outcome,
+    plight,
+    set_plight,
+    written,
+)
 from sandbox.referral_factory import people
 from sandbox.referral_factory.state import LEAD, REFERRER, Account, Campaign, Person
-from sandbox.vendor_controls import sign_up, teammate_acts
+from sandbox.vendor_controls import sign_up
+from sandbox.webhooks import Delivery
 from sandbox.world import World
 
 pages = Blueprint("pages", __name__)
@@ -71,8 +86,12 @@ def front() -> Answer:
             workspace=workspace,
             contacts=_newest(workspace),
             searchable=workspace.index.contacts,
-            deliveries=list(islice(reversed(world.sender.recent), 20)),
-            faults=world.faults.as_list(),
+            deliveries=_deliveries(world),
+            plights=[(VENDORS[vendor], plight(world, vendor)) for vendor in VENDORS],
+            plight_choices=PLIGHTS,
+            vendors=VENDORS,
+            fate_words=FATE_WORDS,
+            faults=[rule for rule in world.faults.as_list() if rule["kind"] not in WEBHOOK],
             fault_choices=FAULTS,
             kind_words=KIND_WORDS,
         )
@@ -89,20 +108,27 @@ def _people(world: World, kind: str) -> list[dict[str, Any]]:
     rows = []
     for account in world.factory.accounts.values():
         numbers = (number for number in reversed(account.order) if account.people[number]["type"] == kind)
-        for number in islice(numbers, SHOWN):
-            person = account.people[number]
-            referrer: Person = account.people.get(person["referrer_id"] or 0) or {}
-            brought, qualified = account.count(number)
-            rows.append(
-                {
-                    **person,
-                    "campaign": account.campaigns[person["campaign_id"]]["name"],
-                    "referrer": referrer.get("email"),
-                    "referrals": brought,
-                    "qualified": qualified,
-                }
-            )
+        rows += [_row(account, account.people[number]) for number in islice(numbers, SHOWN)]
     return rows
+
+
+def _row(account: Account, person: Person) -> dict[str, Any]:
+    """A person with their campaign, referrer and counts."""
+    referrer: Person = account.people.get(person["referrer_id"] or 0) or {}
+    brought, qualified = account.count(person["id"])
+    return {
+        **person,
+        "campaign": account.campaigns[person["campaign_id"]]["name"],
+        "referrer": referrer.get("email"),
+        "referrals": brought,
+        "qualified": qualified,
+    }
+
+
+def _deliveries(world: World) -> list[Delivery]:
+    """The latest notifications, also those that were lost on purpose."""
+    latest = (islice(reversed(each), 20) for each in (world.sender.recent, world.sender.lost))
+    return sorted(chain.from_iterable(latest), key=lambda delivery: -delivery.created_at)[:20]
 
 
 def _newest(workspace: Workspace) -> list[Contact]:
@@ -193,9 +219,27 @@ def _contact_page(workspace: Workspace, contact: Contact, said: str | None = Non
         workspace=workspace,
         contact=contact,
         fields=attribute_fields(workspace, contact),
+        conversions=conversions(workspace, contact),
+        form=request.form,
+        into=teammate.into_whom(workspace, contact),
+        notified=workspace.subscription.url and workspace.subscription.active,
+        plight=plight(_world(), "intercom"),
+        people=_same_people(_world(), contact["email"]),
         said=said,
         wrong=wrong,
     )
+
+
+def _same_people(world: World, email: str) -> list[dict[str, Any]]:
+    """Who at Referral Factory has a contact's email."""
+    if not email:
+        return []
+    return [
+        _row(account, person)
+        for account in world.factory.accounts.values()
+        for campaign_id in account.campaigns
+        for person in account.by_email(campaign_id, email)
+    ]
 
 
 @pages.post("/contacts/<app_id>/<contact_id>")
@@ -209,12 +253,22 @@ def contact_change(app_id: str, contact_id: str) -> Answer:
     try:
         with world.lock:
             action = request.form.get("action", "save")
-            body = {"role": "user"} if action == "promote" else written(workspace, contact, request.form)
-            teammate_acts(world, workspace, contact_id, action, body)
+            if action == "convert":
+                action, body = "save", converted(workspace, request.form)
+            else:
+                body = written(workspace, contact, request.form) if action == "save" else {}
+            done = teammate.act(world, workspace, contact_id, action, body)
             world.changes += 1
-    except (IntercomRefused, ValueError) as error:
-        return _contact_page(workspace, workspace.contacts[contact_id], wrong=str(error)), 400
-    return redirect(url_for(".contact_form", app_id=app_id, contact_id=contact_id, said="Saved."), 303)
+    except (IntercomRefused, ValueError, LookupError) as error:
+        return _contact_page(workspace, contact, wrong=_words(error, workspace, contact)), 400
+    said = f"Done. {outcome(done.notifications)}"
+    return redirect(url_for(".contact_form", app_id=app_id, contact_id=contact_id, said=said), 303)
+
+
+def _words(error: Exception, workspace: Workspace, contact: Contact) -> str:
+    if isinstance(error, IntercomRefused) and error.status == 409 and teammate.into_whom(workspace, contact):
+        return "A user with this email exists already. Merge this lead into that user instead."
+    return f"Intercom refuses: {error}" if isinstance(error, IntercomRefused) else str(error)
 
 
 @pages.post("/faults")
@@ -231,9 +285,22 @@ def fault() -> Answer:
             world.faults.add(rule)
             said = "The fault is on."
         else:
-            world.faults.remove()
+            world.faults.remove_where(lambda rule: rule.kind not in WEBHOOK)
             said = "All faults are off."
     return redirect(url_for(".front", said=said, _anchor="faults"), 303)
+
+
+@pages.post("/notifications")
+def notifications() -> Answer:
+    """Choose what happens to a vendor's notifications."""
+    world = _world()
+    vendor, choice, count = (request.form.get(name, "") for name in ("vendor", "choice", "count"))
+    if vendor not in VENDORS or choice not in PLIGHTS:
+        return _gone("There is no such choice.")
+    with world.lock:
+        set_plight(world, vendor, choice, int(count) if count.isdecimal() and int(count) else None)
+        world.changes += 1
+    return redirect(url_for(".front", said=f"Chosen for {VENDORS[vendor]}’s notifications.", _anchor="webhooks"), 303)
 
 
 @pages.post("/clock")

@@ -16,7 +16,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from sandbox import control, gate, pages, persistence, vendor_controls
+from sandbox import contact_controls, control, gate, pages, persistence, vendor_controls
 from sandbox.intercom import catalogue_doors, contact_doors
 from sandbox.intercom import doors as intercom
 from sandbox.persistence import Keeper
@@ -30,7 +30,7 @@ LAST_ANSWERS_SECONDS = 0.2
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 # The rules of these modules are registered when they are imported, before any app takes the blueprints.
-_WITH_RULES = (catalogue_doors, contact_doors, vendor_controls)
+_WITH_RULES = (catalogue_doors, contact_doors, contact_controls, vendor_controls)
 
 
 def make_app(world: World) -> Flask:

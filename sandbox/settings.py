@@ -42,7 +42,8 @@ DEFAULTS: dict[str, Any] = {
     "webhook_timeout_seconds": 5,
     "intercom_webhook_duplicate": 0.0,  # probabilities
     "intercom_webhook_lose": 0.0,
-    "intercom_webhook_reorder": 0.0,
+    "intercom_webhook_copies": 2,  # how often a doubled one is sent
+    "intercom_webhook_reorder": 0.0,  # held back until the next one has gone, or for 30 seconds
     "intercom_webhook_delay": 0.0,
     "intercom_webhook_delay_seconds": 10,  # for those that the dice delay
     # Referral Factory
@@ -58,6 +59,7 @@ DEFAULTS: dict[str, Any] = {
     "referral_factory_slow_seconds": 26,
     "referral_factory_webhook_duplicate": 0.0,  # probabilities
     "referral_factory_webhook_lose": 0.0,
+    "referral_factory_webhook_copies": 2,
     "referral_factory_webhook_reorder": 0.0,
     "referral_factory_webhook_delay": 0.0,
     "referral_factory_webhook_delay_seconds": 10,

@@ -1,27 +1,21 @@
-"""The controls of one vendor's state. The module `sandbox.control` lists them all."""
+"""The controls of one vendor's state, but for contacts. The module `sandbox.control` lists them all."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from sandbox import seed
 from sandbox.control import knob
-from sandbox.intercom import attributes, contacts, notifications, segments
+from sandbox.intercom import attributes, notifications, segments
 from sandbox.intercom.state import Workspace
 from sandbox.referral_factory import hooks, people
 from sandbox.referral_factory.people import Joined
 from sandbox.referral_factory.state import Account, Person
 from sandbox.world import World
 
-ACTIONS: dict[str, Any] = {
-    "archive": contacts.archive,
-    "unarchive": contacts.unarchive,
-    "delete": contacts.delete,
-    "block": contacts.block,
-}
 
-
-def _workspace(world: World, app_id: str) -> Workspace:
+def workspace_of(world: World, app_id: str) -> Workspace:
     if app_id not in world.workspaces:
         raise LookupError(f"there is no workspace {app_id}")
     return world.workspaces[app_id]
@@ -62,7 +56,7 @@ def workspace_add(world: World, given: dict[str, Any]) -> dict[str, Any]:
 def workspace_change(world: World, given: dict[str, Any], app_id: str) -> dict[str, Any]:
     """Change a workspace: tokens, secret, permissions."""
     with world.lock:
-        workspace = _workspace(world, app_id)
+        workspace = workspace_of(world, app_id)
         for name, value in given.items():
             if name not in ("tokens", "client_secret", "timezone", "region", "name", "missing_permissions"):
                 raise ValueError(f"{name} can't be changed")
@@ -74,7 +68,7 @@ def workspace_change(world: World, given: dict[str, Any], app_id: str) -> dict[s
 def workspace_revoke(world: World, _given: dict[str, Any], app_id: str) -> dict[str, Any]:
     """End every token."""
     with world.lock:
-        _workspace(world, app_id).tokens = []
+        workspace_of(world, app_id).tokens = []
     return {"ok": True}
 
 
@@ -82,7 +76,7 @@ def workspace_revoke(world: World, _given: dict[str, Any], app_id: str) -> dict[
 def attribute_put(world: World, given: dict[str, Any], app_id: str) -> dict[str, Any]:
     """Make or change an attribute, past the API's rules."""
     with world.lock:
-        workspace = _workspace(world, app_id)
+        workspace = workspace_of(world, app_id)
         known = workspace.attributes.get(given["name"])
         if known is None:
             return attributes.make(workspace, world.clock.now(), **given)
@@ -94,21 +88,21 @@ def attribute_put(world: World, given: dict[str, Any], app_id: str) -> dict[str,
 def segment_add(world: World, given: dict[str, Any], app_id: str) -> dict[str, Any]:
     """Make a segment."""
     with world.lock:
-        return segments.make(_workspace(world, app_id), world.clock.now(), **given)
+        return segments.make(workspace_of(world, app_id), world.clock.now(), **given)
 
 
 @knob("/intercom/<app_id>/segments/<segment_id>", "DELETE")
 def segment_remove(world: World, _given: dict[str, Any], app_id: str, segment_id: str) -> dict[str, Any]:
     """Delete a segment."""
     with world.lock:
-        return dict(_workspace(world, app_id).segments.pop(segment_id))
+        return dict(workspace_of(world, app_id).segments.pop(segment_id))
 
 
 @knob("/intercom/<app_id>/webhook", "POST")
 def webhook(world: World, given: dict[str, Any], app_id: str) -> dict[str, Any]:
     """Save the address and topics of notifications; the address is asked with a HEAD."""
     # Without the lock: the receiver may be slow, and calls must go on.
-    workspace = _workspace(world, app_id)
+    workspace = workspace_of(world, app_id)
     topics = given.get("topics", list(notifications.TOPICS))
     return {"head": notifications.subscribe(world, workspace, given.get("url"), topics)}
 
@@ -116,72 +110,8 @@ def webhook(world: World, given: dict[str, Any], app_id: str) -> dict[str, Any]:
 @knob("/intercom/<app_id>/ping", "POST")
 def ping(world: World, _given: dict[str, Any], app_id: str) -> dict[str, Any]:
     """Send the test notification."""
-    notifications.ping(world, _workspace(world, app_id))
+    notifications.ping(world, workspace_of(world, app_id))
     return {"ok": True}
-
-
-@knob("/intercom/<app_id>/auto-merge", "POST")
-def auto_merge(world: World, given: dict[str, Any], app_id: str) -> dict[str, Any]:
-    """Merge in the background, as Intercom does by itself."""
-    with world.lock:
-        workspace = _workspace(world, app_id)
-        email = str(given["email"]).strip().lower()
-        merged = contacts.auto_merge(workspace, world.settings, world.clock.now(), email)
-        if merged is None:
-            raise LookupError("there is no lead and user with this email")
-        notifications.announce(world, workspace, *merged)
-        return {"from": merged[1]["id"], "into": merged[0].contact["id"]}
-
-
-@knob("/intercom/<app_id>/contacts", "GET")
-def contacts_all(world: World, _given: dict[str, Any], app_id: str) -> dict[str, Any]:
-    """Every contact in every state."""
-    with world.lock:
-        workspace = _workspace(world, app_id)
-        return {"contacts": [workspace.contacts[contact_id] for contact_id in workspace.order]}
-
-
-@knob("/intercom/<app_id>/contacts", "POST")
-def contact_add(world: World, given: dict[str, Any], app_id: str) -> dict[str, Any]:
-    """A contact made by a teammate, or by a visit."""
-    with world.lock:
-        workspace = _workspace(world, app_id)
-        change = contacts.create(workspace, world.settings, world.clock.now(), given, by_teammate=True)
-        notifications.announce(world, workspace, change)
-        return change.contact
-
-
-@knob("/intercom/<app_id>/contacts/<contact_id>", "PUT")
-def contact_change(world: World, given: dict[str, Any], app_id: str, contact_id: str) -> dict[str, Any]:
-    """A change by a teammate."""
-    with world.lock:
-        return teammate_acts(world, _workspace(world, app_id), contact_id, "save", given)
-
-
-@knob("/intercom/<app_id>/contacts/<contact_id>/<action>", "POST")
-def contact_act(world: World, given: dict[str, Any], app_id: str, contact_id: str, action: str) -> dict[str, Any]:
-    """A teammate archives, brings back, deletes or blocks."""
-    if action not in ACTIONS:
-        raise LookupError(f"{action} is none of {', '.join(ACTIONS)}")
-    with world.lock:
-        return teammate_acts(world, _workspace(world, app_id), contact_id, action, given)
-
-
-def teammate_acts(
-    world: World, workspace: Workspace, contact_id: str, action: str, body: dict[str, Any]
-) -> dict[str, Any]:
-    """What a teammate does to a contact in Intercom's own screens: always notified."""
-    settings, now = world.settings, world.clock.now()
-    if action == "unarchive":
-        change = contacts.unarchive(workspace, settings, now, contact_id)
-    else:
-        contact = contacts.find(workspace, contact_id)
-        if action in ACTIONS:
-            change = ACTIONS[action](workspace, settings, now, contact)
-        else:
-            change = contacts.update(workspace, settings, now, contact, body, by_teammate=True)
-    notifications.announce(world, workspace, change)
-    return change.contact
 
 
 def _account(world: World, name: str) -> Account:
@@ -308,17 +238,90 @@ def signed_up(world: World, given: dict[str, Any]) -> Person:
     return sign_up(world, given).person
 
 
+@knob("/referral-factory/users", "POST")
+def people_add(world: World, given: dict[str, Any]) -> dict[str, Any]:
+    """People as POST of the API makes them, without a word to anybody: one, or many below "users"."""
+    with world.lock:
+        many = given.get("users")
+        made = [_person_add(world, each) for each in ([given] if many is None else many)]
+        return made[0] if many is None else {"users": made}
+
+
+def _person_add(world: World, given: dict[str, Any]) -> Person:
+    found = world.factory.campaign(int(given["campaign_id"]))
+    if found is None:
+        raise LookupError(f"there is no campaign {given['campaign_id']}")
+    return people.create(world.factory, found[0], world.clock.now(), given, given.get("source", "Added")).person
+
+
+@knob("/referral-factory/users/<int:number>", "DELETE")
+def person_remove(world: World, _given: dict[str, Any], number: int) -> Person:
+    """Delete a person, as the account's owner would."""
+    with world.lock:
+        account = _holder(world, number)
+        person = account.people[number]
+        account.remove(person)
+        return person
+
+
+@knob("/referral-factory/users/<int:number>/qualify", "POST")
+def person_qualify(world: World, given: dict[str, Any], number: int) -> Person:
+    """Qualify a person, or take that back, as the account's owner would: not counted among the calls."""
+    with world.lock:
+        account = _holder(world, number)
+        body = {"qualified": given.get("qualified", True)}
+        person, changed = people.qualify(account, world.settings, world.clock.now(), account.people[number], body)
+        if changed and person["qualified_at"] and not given.get("silent"):
+            hooks.fire(world, "qualified", Joined(account, account.campaigns[person["campaign_id"]], person))
+        return person
+
+
+@knob("/referral-factory/qualifications", "GET")
+def qualifications(world: World, _given: dict[str, Any]) -> dict[str, Any]:
+    """How often each person was asked to be qualified, and how often that changed them."""
+    with world.lock:
+        known = {
+            number: each for account in world.factory.accounts.values() for number, each in account.people.items()
+        }
+        return {
+            "people": [
+                _tallied(number, known.get(number, {}), tally)
+                for number, tally in sorted(world.qualifications.items())
+                if number
+            ],
+            "nobody": world.qualifications.get(0, Counter())["received"],
+        }
+
+
+def _tallied(number: int, person: Person, tally: Counter[str]) -> dict[str, Any]:
+    return {
+        "id": number,
+        "email": person.get("email"),
+        "campaign_id": person.get("campaign_id"),
+        "qualified_at": person.get("qualified_at"),
+        "received": tally["received"],
+        "changed": tally["qualified"] + tally["reverted"],
+        "qualified": tally["qualified"],
+        "reverted": tally["reverted"],
+    }
+
+
+def _holder(world: World, number: int) -> Account:
+    for account in world.factory.accounts.values():
+        if number in account.people:
+            return account
+    raise LookupError(f"there is no person {number}")
+
+
 @knob("/referral-factory/reward-issued", "POST")
 def reward_issued(world: World, given: dict[str, Any]) -> dict[str, Any]:
     """Tell of a reward that was issued to a person."""
     with world.lock:
-        for account in world.factory.accounts.values():
-            person = account.people.get(int(given["id"]))
-            if person is not None:
-                campaign = account.campaigns[person["campaign_id"]]
-                hooks.fire(world, "reward-issued", Joined(account, campaign, person))
-                return {"ok": True}
-    raise LookupError("there is no such person")
+        account = _holder(world, int(given["id"]))
+        person = account.people[int(given["id"])]
+        campaign = account.campaigns[person["campaign_id"]]
+        hooks.fire(world, "reward-issued", Joined(account, campaign, person))
+    return {"ok": True}
 
 
 @knob("/referral-factory/unblock", "POST")

@@ -17,6 +17,19 @@ from sandbox.clock import Clock
 
 THREADS = 6
 KEPT = 500
+HELD_SECONDS = 30.0  # how long one waits at most for another to overtake it
+BEHIND_SECONDS = 1.0  # and how far behind that one it is sent
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of a notification."""
+
+    word: str = "send"
+    lost: bool = False
+    copies: int = 1
+    wait: float = 0.0
+    overtaken: bool = False
 
 
 @dataclass
@@ -35,6 +48,8 @@ class Delivery:
     id: str | None = None
     answers: list[dict[str, Any]] = field(default_factory=list)
     created_at: float = 0.0
+    about: str | int | None = None
+    fate: str = "send"
 
     def as_dict(self) -> dict[str, Any]:
         """For the log."""
@@ -43,6 +58,8 @@ class Delivery:
             "owner": self.owner,
             "topic": self.topic,
             "id": self.id,
+            "about": self.about,
+            "fate": self.fate,
             "url": self.url,
             "created_at": self.created_at,
             "attempts": self.attempt if self.answers else 0,
@@ -57,6 +74,7 @@ class Sender:
         self._clock = clock
         self._queue: list[tuple[float, int, Delivery]] = []
         self._turn = 0
+        self._held: dict[tuple[str, str], list[int]] = {}
         self._busy = 0
         self._wake = threading.Condition()
         self._stopped = False
@@ -84,31 +102,41 @@ class Sender:
         if self._pool is not None:
             self._pool.clear()
 
-    def submit(self, delivery: Delivery, faults: dict[str, float] | None = None) -> None:
-        """Queue a delivery, with the faults that the dice choose for it."""
-        chance = faults or {}
+    def submit(self, delivery: Delivery, fate: Fate) -> None:
+        """Queue a delivery, as often and as late as its fate says."""
         delivery.created_at = self._clock.now()
-        if self._falls(chance.get("lose", 0.0)):
+        delivery.fate = fate.word
+        if fate.lost:
             self.lost.append(delivery)
             return
-        wait = 0.0
-        if self._falls(chance.get("reorder", 0.0)):
-            wait += 1.5  # long enough for a later one to overtake it
-        if self._falls(chance.get("delay", 0.0)):
-            wait += chance.get("delay_seconds", 0.0)
         self.recent.append(delivery)
-        self._put(delivery, wait)
-        if self._falls(chance.get("duplicate", 0.0)):
-            self._put(delivery, wait)
-
-    def _falls(self, probability: float) -> bool:
-        return probability > 0 and self.dice.random() < probability
-
-    def _put(self, delivery: Delivery, wait: float) -> None:
+        whose = (delivery.vendor, delivery.owner)
         with self._wake:
-            self._turn += 1
-            heapq.heappush(self._queue, (self._clock.now() + wait, self._turn, delivery))
-            self._wake.notify()
+            if whose in self._held:
+                # It overtakes the one that was held back, and is not held back itself.
+                self._put(delivery, fate.wait, fate.copies)
+                self._release(whose, fate.wait + BEHIND_SECONDS)
+            elif fate.overtaken:
+                self._held[whose] = self._put(delivery, fate.wait + HELD_SECONDS, fate.copies)
+            else:
+                self._put(delivery, fate.wait, fate.copies)
+
+    def _put(self, delivery: Delivery, wait: float, copies: int = 1) -> list[int]:
+        turns = []
+        with self._wake:
+            for _ in range(copies):
+                self._turn += 1
+                turns.append(self._turn)
+                heapq.heappush(self._queue, (self._clock.now() + wait, self._turn, delivery))
+            self._wake.notify(copies)
+        return turns
+
+    def _release(self, whose: tuple[str, str], wait: float) -> None:
+        turns = set(self._held.pop(whose))
+        due = self._clock.now() + wait
+        self._queue = [(due, entry[1], entry[2]) if entry[1] in turns else entry for entry in self._queue]
+        heapq.heapify(self._queue)
+        self._wake.notify()
 
     def _stir(self) -> None:
         with self._wake:
@@ -134,6 +162,7 @@ class Sender:
         """Forget everything queued and sent."""
         with self._wake:
             self._queue.clear()
+            self._held.clear()
         self.recent.clear()
         self.lost.clear()
 
@@ -144,7 +173,11 @@ class Sender:
                     wait = self._queue[0][0] - self._clock.now()
                     if wait <= 0:
                         self._busy += 1
-                        return heapq.heappop(self._queue)[2]
+                        _, turn, delivery = heapq.heappop(self._queue)
+                        whose = (delivery.vendor, delivery.owner)
+                        if turn in self._held.get(whose, ()):
+                            del self._held[whose]  # nobody came to overtake it
+                        return delivery
                     self._wake.wait(min(wait, 5.0))
                 else:
                     self._wake.wait()

@@ -26,7 +26,7 @@ class World:
         self.seed_number = seed_number
         self.clock = Clock()
         self.lock = threading.RLock()
-        self.faults = Faults(seed_number)
+        self.faults = Faults(seed_number, self.clock)
         self.sender = Sender(self.clock, seed_number)
         self.changes = 0
         self.workspaces: dict[str, Workspace] = {}
@@ -51,6 +51,8 @@ class World:
         self.calls: Counter[tuple[str, str, str, int]] = Counter()
         self.buckets = Buckets(10)
         self.abuse = Abuse()
+        # By a person's id at Referral Factory (0: nobody): calls to qualify them, and what became of these.
+        self.qualifications: dict[int, Counter[str]] = {}
 
     def workspace_by_token(self, token: str) -> Workspace | None:
         """The workspace that a token opens."""
@@ -58,10 +60,3 @@ class World:
             if token in workspace.tokens:
                 return workspace
         return None
-
-    def webhook_faults(self, vendor: str) -> dict[str, float]:
-        """How a vendor's notifications go astray, by the switches."""
-        return {
-            name: getattr(self.settings, f"{vendor}_webhook_{name}")
-            for name in ("duplicate", "lose", "reorder", "delay", "delay_seconds")
-        }

@@ -26,7 +26,7 @@ VERBS = ("send", "qualify", "enroll", "update", "write_back")
 OUTCOMES = ("created", "updated", "qualified", "disqualified", "added", "skipped", "ignored", "failed")
 SOURCES = ("intercom", "referral_factory")
 STATUSES = ("received", "processing", "retrying", "done", "dead")
-QUALIFICATIONS = ("open", "qualified", "disqualified")
+QUALIFICATIONS = ("open", "qualified", "disqualified", "closed")
 
 
 class ContactAnswer(Answer):
@@ -121,6 +121,23 @@ class ReplayAnswer(Answer):
     replayed = fields.Integer()
 
 
+# Reconciles
+
+
+class ReconcileAnswer(Answer):
+    """One search for what webhooks have not told. With a cause it ended without having been whole, or can't go on."""
+
+    id = Id()
+    kind = Choice(*SOURCES)
+    scope = fields.String(metadata={"examples": ["workspace:1", "program:1"]})
+    started_at = Moment()
+    finished_at = Moment(allow_none=True)
+    looked_at = fields.Integer(metadata={"description": "Contacts or people that were looked at."})
+    found = fields.Integer(metadata={"description": "What had been missed."})
+    calls = fields.Integer(metadata={"description": "Calls to the vendor."})
+    cause = CauseId(allow_none=True)
+
+
 # People
 
 
@@ -173,6 +190,16 @@ class WholePersonAnswer(PersonAnswer):
     timeline = fields.List(fields.Nested(TimelineAnswer))
 
 
+class ErasureAnswer(Answer):
+    """That somebody was erased: when, by whom, in which workspace, and when the last mention was gone."""
+
+    id = Id()
+    at = Moment()
+    actor = fields.String()
+    workspace_id = Id()
+    finished_at = Moment(allow_none=True)
+
+
 # Causes and problems
 
 
@@ -208,5 +235,7 @@ class Problem(Words):
 
 ActivityPage = page_of(ActivityAnswer, "ActivityPage")
 EventPage = page_of(EventAnswer, "EventPage")
+ErasurePage = page_of(ErasureAnswer, "ErasurePage")
+ReconcilePage = page_of(ReconcileAnswer, "ReconcilePage")
 PeoplePage = page_of(PersonAnswer, "PeoplePage")
 CausePage = page_of(CauseAnswer, "CausePage")

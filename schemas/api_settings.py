@@ -38,7 +38,7 @@ class AudiencesSchema(Words):
 class CampaignSettingsSchema(Words):
     """Everything that was configured for a campaign, without ids and times."""
 
-    user_limit = Whole(required=True, allow_none=True)
+    user_limit = Whole(1, required=True, allow_none=True)
     extended_types = Flag(required=True)
     crm_fields = CrmFields(required=True)
     audiences = fields.Nested(AudiencesSchema, required=True)
@@ -47,7 +47,7 @@ class CampaignSettingsSchema(Words):
 class _Outer(Words):
     """The document with its audiences unread: these are read one by one, so that all faults are found at once."""
 
-    user_limit = Whole(required=True, allow_none=True)
+    user_limit = Whole(1, required=True, allow_none=True)
     extended_types = Flag(required=True)
     crm_fields = CrmFields(required=True)
     audiences = fields.Nested(

@@ -128,7 +128,7 @@ def read_audience(body: object) -> Reading:
         settings: AudienceSettings = _SETTINGS.load(given)
     except ValidationError as error:
         sound, places = _sound(given, error.messages_dict)
-        return Reading(_SETTINGS.load(sound, partial=True), field_errors(error.messages_dict), places)
+        return Reading(_SETTINGS.load(sound, partial=("action",)), field_errors(error.messages_dict), places)
     return Reading(settings, (), tuple(range(len(settings.mapping))))
 
 

@@ -39,7 +39,7 @@ def json_from(body: bytes) -> Any:
     Raises: InvalidRequest 400 otherwise, however deep or long it is.
     """
     try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=_refused, parse_float=_finite)
+        return _DECODER.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("The body is not JSON.", status=400) from error
 
@@ -53,6 +53,9 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refused, parse_float=_finite)
 
 
 def _form(body: bytes) -> dict[str, Any]:

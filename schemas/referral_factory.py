@@ -176,6 +176,21 @@ def event_from(topic: str, payload: Mapping[str, object]) -> CampaignEvent:
     return _EVENTS[topic](person_from_webhook(payload))
 
 
+_TYPES: Final = {Audience.LEADS: "person_invited", Audience.REFERRERS: "person_referring"}
+
+
+def webhook_payload_from(person: Person) -> dict[str, object]:
+    """What a webhook would have said of someone, in the documented names. ``event_from`` reads the same person from
+    it: campaign fields stand apart under ``meta``, for a label may be any word."""
+    payload: dict[str, object] = {
+        name: person.values[ours] for name, ours in _OWN_NAMES.items() if ours in person.values
+    }
+    labels = [name for name in person.values if name.startswith(META)]
+    if labels:
+        payload["meta"] = [{"field": name.removeprefix(META), "value": person.values[name]} for name in labels]
+    return payload | ({"type": _TYPES[person.audience]} if person.audience else {})
+
+
 def person_from_webhook(payload: Mapping[str, object]) -> Person:
     """The person in a webhook's payload. What is under no known name is a campaign field, by its label.
 

@@ -139,8 +139,10 @@ class FakeIntercom(Scripted):
             lambda: [each for each in self._searchable() if normalised_email(each.email) == wanted],
         )
 
-    def search(self, query: Mapping[str, object], cursor: str | None = None) -> ContactPage:
-        return self._run("search", (query, cursor), lambda: self._page(query, int(cursor or 0)))
+    def search(
+        self, query: Mapping[str, object], cursor: str | None = None, *, newest_first: bool = False
+    ) -> ContactPage:
+        return self._run("search", (query, cursor), lambda: self._page(query, cursor, newest_first))
 
     def contact(self, contact_id: str) -> Contact | Gone:
         return self._run("contact", (contact_id,), lambda: self._now(contact_id))
@@ -263,11 +265,16 @@ class FakeIntercom(Scripted):
     def _counted(self, segment: Segment) -> Segment:
         return replace(segment, count=len(self.members[segment.id] & set(self.contacts)))
 
-    def _page(self, query: Mapping[str, object], start: int) -> ContactPage:
+    def _page(self, query: Mapping[str, object], cursor: str | None, newest_first: bool) -> ContactPage:
+        """A cursor names a place, not a number: what is changed meanwhile moves behind it."""
         found = [each for each in self._searchable() if self._matches(each, query)]
-        found.sort(key=lambda each: (each.updated_at or 0, each.id))
-        end = start + self.page_size
-        return ContactPage(tuple(found[start:end]), str(end) if end < len(found) else None, len(found))
+        found.sort(key=_place, reverse=newest_first)
+        total = len(found)
+        if cursor is not None:
+            after = tuple(map(int, cursor.split(":")))
+            found = [each for each in found if (_place(each) < after if newest_first else _place(each) > after)]
+        shown, more = found[: self.page_size], found[self.page_size :]
+        return ContactPage(tuple(shown), ":".join(map(str, _place(shown[-1]))) if more else None, total)
 
     def _matches(self, contact: Contact, query: Mapping[str, Any]) -> bool:
         """Dates are compared by whole days (here of UTC): ``>`` begins with the next day."""
@@ -283,6 +290,10 @@ class FakeIntercom(Scripted):
         if operator in (">", "<"):
             return bool(own > value if operator == ">" else own < value)
         return compared[operator]
+
+
+def _place(contact: Contact) -> tuple[int, int]:
+    return contact.updated_at or 0, int(contact.id, 16)
 
 
 _STANDARD = ("name", "email", "phone", "language_override")
@@ -375,13 +386,6 @@ class FakeReferralFactory(Scripted):
             raise ValueError("who is to be qualified needs an id or a code")
         whom = user_id if user_id is not None else str(code)
         return self._run("qualify", (whom, qualified), lambda: self._qualify(self._find(whom), qualified))
-
-    def qualify_email(self, campaign_id: str, email: str, *, qualified: bool = True) -> bool:
-        def by_email() -> bool:
-            found = self._of(campaign_id, email)
-            return self._qualify(self._find(found[0].referral_factory_id or "") if found else None, qualified)
-
-        return self._run("qualify", (email, qualified), by_email)
 
     # How it decides
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import ctypes
 import signal
 import threading
 import time
@@ -17,10 +18,16 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
-from app.queue import DRAIN, live_queue
+from app.queue import BULK, JOBS, LIVE, queue_of
+from app.storage.database import CACHE_KIB
 from config.settings import Settings
 from workers import schedule
 from workers.process import Process, become
+
+BULK_CACHE_KIB = 2_000
+"""Of whom runs over a hundred thousand contacts are no reason to keep the whole file in memory."""
+
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 
 log = structlog.get_logger(__name__)
 
@@ -30,10 +37,11 @@ def check() -> None:
 
     Raises: ValueError where a job can't be imported.
     """
-    import_attribute(DRAIN)
+    for job in JOBS.values():
+        import_attribute(job)
 
 
-class LiveWorker(SimpleWorker):
+class StoppableWorker(SimpleWorker):
     """Tells the job in hand, too, that the process was asked to stop."""
 
     stopping: threading.Event
@@ -45,11 +53,21 @@ class LiveWorker(SimpleWorker):
 
 def live(settings: Settings) -> None:
     """Answers the bell until it is asked to stop."""
-    process = Process(settings)
+    _listen(settings, LIVE)
+
+
+def bulk(settings: Settings) -> None:
+    """The same for runs over many people: in a process of its own, so that nobody who waits stands behind them."""
+    _listen(settings, BULK, cache_kib=BULK_CACHE_KIB)
+
+
+def _listen(settings: Settings, name: str, *, cache_kib: int = CACHE_KIB) -> None:
+    _share_arenas()
+    process = Process(settings, cache_kib=cache_kib)
     become(process)
     _await_redis(process)
-    queue = live_queue(redis.Redis.from_url(settings.redis_url))
-    worker = LiveWorker([queue], connection=queue.connection, serializer=JSONSerializer, maintenance_interval=60)
+    queue = queue_of(redis.Redis.from_url(settings.redis_url), name)
+    worker = StoppableWorker([queue], connection=queue.connection, serializer=JSONSerializer, maintenance_interval=60)
     worker.stopping = process.stopping
     try:
         worker.work(logging_level="WARNING", with_scheduler=False)
@@ -57,6 +75,14 @@ def live(settings: Settings) -> None:
         # The supervisor starts another, which waits for Redis; what was in hand is given back by its lease.
         log.warning("redis_lost", error=type(error).__name__)
     process.wired.close()
+
+
+def _share_arenas() -> None:
+    """Many threads, of which one runs at a time, need no heap each: what is freed in one is of no use in another, and
+    the process would grow with the work that it has done. Where the allocator is not glibc's there is nothing to set.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _await_redis(process: Process) -> None:
@@ -70,7 +96,8 @@ def _await_redis(process: Process) -> None:
 
 
 def clock(settings: Settings) -> None:
-    """Does what recurs until it is asked to stop."""
+    """Does what recurs until it is asked to stop, and serves the worker's metrics."""
+    _serve_metrics(settings.metrics_port)
     process = Process(settings)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -86,15 +113,15 @@ class _Quiet(WSGIRequestHandler):
         """A scrape every few seconds is no news."""
 
 
-def serve_metrics(port: int | None) -> None:
+def _serve_metrics(port: int | None) -> None:
     """The worker's own metrics, of all its processes together, where ``METRICS_PORT`` asks for them."""
     if port is not None:
-        threading.Thread(target=_serve_metrics, args=(port,), name="metrics", daemon=True).start()
+        threading.Thread(target=_keep_serving, args=(port,), name="metrics", daemon=True).start()
 
 
-def _serve_metrics(port: int) -> None:
+def _keep_serving(port: int) -> None:
     """As long as the process lives. A port that is taken is waited for: the work matters more than its figures, and
-    a worker that was killed has children which hold on to the port for a moment."""
+    a worker that was killed has a clock which holds on to the port for a moment."""
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
     told = False
@@ -107,7 +134,5 @@ def _serve_metrics(port: int) -> None:
                 log.warning("metrics_port_taken", port=port, error=error.strerror)
             told = True
             time.sleep(1)
-    # A child does not need the socket, and would keep it open after its parent's death.
-    os.register_at_fork(after_in_child=server.socket.close)
     log.info("metrics_served", port=port)
     server.serve_forever()

@@ -1,5 +1,5 @@
 """Draining the inbox: events are leased in batches, worked on by threads over kept-alive connections, and settled
-in groups, until nothing is due.
+in groups, until nothing is due, nor will be in a moment.
 
 One thread, the one that runs ``Drain.run``, talks to the database about leases; the others call the vendors.
 """
@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -31,14 +32,20 @@ LINGER_SECONDS = 0.01
 LOOK_SECONDS = 0.25
 """How soon a drain whose events take long sees that others have come, or that it is to stop."""
 
+SOON = timedelta(seconds=1.5)
+"""What becomes due within this time is waited for: the next sweep would come late for it."""
+
+SOON_LOOK_SECONDS = 0.05
+"""How often is looked meanwhile, for webhooks that come in this time are not to wait."""
+
 HOLD_ON_SECONDS = LEASE.total_seconds() / 4
 
 log = structlog.get_logger(__name__)
 
 
 class Drain:
-    """Works until nothing is due, ``stopping`` is set, or ``seconds`` have gone by; then finishes what was begun and
-    gives back the rest."""
+    """Works until nothing is due or soon will be, ``stopping`` is set, or ``seconds`` have gone by; then finishes
+    what was begun and gives back the rest."""
 
     def __init__(
         self,
@@ -75,7 +82,7 @@ class Drain:
     def _drain(self, pool: ThreadPoolExecutor) -> int:
         settled, until = 0, self._clock() + self._seconds
         asked = True
-        while asked or self._held:
+        while asked or self._held or self._wait_for_more(until):
             going_on = not self._stopping.is_set() and self._clock() < until
             try:
                 if not going_on:
@@ -91,6 +98,14 @@ class Drain:
                 asked = False
                 self._wait_for_database(error)
         return settled
+
+    def _wait_for_more(self, until: float) -> bool:
+        """Out of work: whether something becomes due so soon that it is worth looking again."""
+        if self._stopping.is_set() or self._clock() >= until:
+            return False
+        with self._services.database.reading() as connection:
+            soon = inbox.is_any_due(connection, self._services.now() + SOON)
+        return soon and not self._stopping.wait(SOON_LOOK_SECONDS)
 
     def _claim(self, pool: ThreadPoolExecutor) -> int:
         """Twice as many events as threads at the most: so none waits for the database, and none waits long."""

@@ -1,8 +1,10 @@
 """The worker: a supervisor and its processes.
 
-``live`` answers the bell (an RQ worker on one queue, whose dequeue a crash can't cut short), ``clock`` does what
-recurs. A process that ends is started again; one SIGTERM or SIGINT to the supervisor ends all of them in order.
-Everything is imported before the fork, so that memory is shared; engines and clients are made after it.
+``live`` and ``bulk`` answer their bells (RQ workers on one queue each, whose dequeue a crash can't cut short),
+``clock`` does what recurs and serves the metrics of them all. A process that ends is started again; one SIGTERM or
+SIGINT to the supervisor ends all of them in order. Everything is imported before the fork, so that memory is shared;
+engines, clients and threads are made after: a lock that a thread holds in the moment of a fork is held in the child
+for ever, by nobody.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import structlog
 
 from config.logging import set_up_logging, set_up_sentry
 from config.settings import Settings
+from workers.stop import Stop
 
 GRACE_SECONDS = 9.0
 """What a process gets to finish in, once asked: platforms kill after ten."""
@@ -38,10 +41,9 @@ def supervise(settings: Settings) -> int:
         from workers import children
 
         children.check()
-        supervisor = Supervisor({"live": children.live, "clock": children.clock}, settings)
+        supervisor = Supervisor({"live": children.live, "bulk": children.bulk, "clock": children.clock}, settings)
         signal.signal(signal.SIGTERM, supervisor.stop)
         signal.signal(signal.SIGINT, supervisor.stop)
-        children.serve_metrics(settings.metrics_port)
         return supervisor.run()
 
 
@@ -63,7 +65,7 @@ class Supervisor:
         self._kinds = kinds
         self._settings = settings
         self._running: dict[int, str] = {}
-        self._stopping = threading.Event()
+        self._stopping = Stop()
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping.set()

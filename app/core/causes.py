@@ -42,6 +42,7 @@ class Cause(StrEnum):
 
     # A person who is not sent, or not as expected
     DUPLICATE_SKIPPED = "duplicate_skipped"
+    EXISTING_VALUE_KEPT = "existing_value_kept"
     ARCHIVED_CONTACT = "archived_contact"
     SEVERAL_CONTACTS_MATCH = "several_contacts_match"
     JOINED_BEFORE_SETUP = "joined_before_setup"
@@ -75,6 +76,8 @@ class Cause(StrEnum):
     SEGMENT_GONE = "segment_gone"
     SYNC_IS_ONE_TIME = "sync_is_one_time"
     CURSOR_REPEATED = "cursor_repeated"
+    CONTACT_NOT_MATCHED = "contact_not_matched"
+    LINK_NOT_MAPPED = "link_not_mapped"
 
     # The connections
     INTERCOM_UNAUTHORIZED = "intercom_unauthorized"
@@ -91,6 +94,12 @@ class Cause(StrEnum):
     WEBHOOK_NOT_UNDERSTOOD = "webhook_not_understood"
     WEBHOOK_MISSED = "webhook_missed"
     TOPIC_WITHOUT_MEANING = "topic_without_meaning"
+
+    # The installation
+    CLOCK_DIFFERS = "clock_differs"
+    DISK_NEARLY_FULL = "disk_nearly_full"
+    NO_WORKER_RUNS = "no_worker_runs"
+    REDIS_UNREACHABLE = "redis_unreachable"
 
     # Requests to this API
     ALREADY_EXISTS = "already_exists"
@@ -263,6 +272,12 @@ _TEXTS = (
         "A contact with this email already existed in Intercom, and duplicates are set to “Skip”.",
         "If existing contacts should be filled in as well, set duplicates to “Update” or “Fill blanks”, "
         "then replay the event.",
+    ),
+    CauseText(
+        Cause.EXISTING_VALUE_KEPT,
+        "What stood there was kept",
+        "Duplicates are set to “Fill blanks”, so a value that stood in Intercom already was not overwritten.",
+        "If what Referral Factory says should count, set duplicates to “Update”, then replay the event.",
     ),
     CauseText(
         Cause.ARCHIVED_CONTACT,
@@ -457,6 +472,18 @@ _TEXTS = (
         "so that it would not go round in circles. Everyone read before that is in.",
         "Resume the sync; nobody is added twice. If it stops here again, write to support with the sync's number.",
     ),
+    CauseText(
+        Cause.CONTACT_NOT_MATCHED,
+        "Not among the sync's contacts",
+        "The sync takes leads, users, or the members of one segment, and this contact is none of them at the moment.",
+        "Bring the contact into the segment, or make a new sync that takes contacts of this kind too.",
+    ),
+    CauseText(
+        Cause.LINK_NOT_MAPPED,
+        "No attribute is chosen for the link",
+        "No row writes the referral link to an attribute in Intercom, so no contact shows it.",
+        "Add a row from Link to a single-line text attribute, in the referrers' mapping or where a sync writes back.",
+    ),
     # The connections
     CauseText(
         Cause.INTERCOM_UNAUTHORIZED,
@@ -471,8 +498,8 @@ _TEXTS = (
         "A permission is missing in Intercom",
         "The access token works, but your Intercom app was not given a permission that this needs. "
         "The workspace page names it.",
-        "Tick the permission for the app in Intercom's Developer Hub, then save the workspace here again. "
-        "What waited goes on by itself.",
+        "Tick the permission for the app in Intercom's Developer Hub, then click “Test the connection” on the "
+        "workspace's page here. What waited goes on by itself.",
     ),
     CauseText(
         Cause.INTERCOM_UNAVAILABLE,
@@ -539,6 +566,33 @@ _TEXTS = (
         "A notification that needs no action",
         "The notification was received and verified, but it is of a kind that changes nothing here, such as a test.",
         "Nothing is needed.",
+    ),
+    # The installation
+    CauseText(
+        Cause.CLOCK_DIFFERS,
+        "Two clocks tell different times",
+        "The clock of this machine and that of the database differ. Work may be done too early or twice as late.",
+        "Have both machines set their clocks by the network (NTP), then restart.",
+    ),
+    CauseText(
+        Cause.DISK_NEARLY_FULL,
+        "The disk is nearly full",
+        "Little space is left where the data is kept. Once it is full, no webhook can be received any more.",
+        "Make room on the disk or give it more, or let events be kept for fewer days.",
+    ),
+    CauseText(
+        Cause.NO_WORKER_RUNS,
+        "No worker runs",
+        "Work that recurs every few seconds has not been done for a while, so nothing that comes in is worked on. "
+        "All of it is kept.",
+        "Start a worker with “python -m workers”. What waits is then worked on in the order it came.",
+    ),
+    CauseText(
+        Cause.REDIS_UNREACHABLE,
+        "Redis does not answer",
+        "Workers learn of new work late, and vendors are not asked, for their speed limits are counted there. "
+        "Webhooks are taken and kept all the same.",
+        "Start Redis, or check that the address in REDIS_URL is right. Work goes on by itself.",
     ),
     # Requests to this API
     CauseText(

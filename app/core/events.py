@@ -42,6 +42,8 @@ class Change(StrEnum):
     UNARCHIVED = "unarchived"
     DELETED = "deleted"
     MERGED = "merged"
+    # Told by no webhook: a reconcile saw that something changed.
+    LOOKED_AT = "looked_at"
 
 
 @dataclass(frozen=True, slots=True)

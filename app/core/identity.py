@@ -41,6 +41,31 @@ def content_key(campaign_id: int, topic: str, payload: Mapping[str, Any]) -> str
     return _digest("referral_factory", campaign_id, topic, _canonical(payload))
 
 
+def reconcile_contact_key(workspace_id: int, contact_id: str, found: str) -> str:
+    """What a reconcile found of a contact: one finding is one event, however often it is seen."""
+    return _digest("reconcile", workspace_id, contact_id, found)
+
+
+def reconcile_person_key(topic: str, campaign_id: int, referral_factory_id: str) -> str:
+    """A webhook of Referral Factory that never came: its place is taken once, ever."""
+    return _digest("reconcile", topic, campaign_id, referral_factory_id)
+
+
+def backfill_key(sync_id: int, person_id: int) -> str:
+    """Who joined before is sent once by each backfill."""
+    return _digest("backfill", sync_id, person_id)
+
+
+def write_back_key(person_id: int) -> str:
+    """What is owed to one referrer's contact is asked for once, until somebody begins with it."""
+    return _digest("write_back", person_id)
+
+
+def activity_key(campaign_id: int, audience: str | None, name: str | None) -> str:
+    """Whom an activity is about: an audience's person, by the surest name that it gives."""
+    return _digest("activity", campaign_id, audience, name)
+
+
 def value_digest(value: object) -> str:
     """A value that Intercom refused, without keeping the value."""
     return _digest("value", type(value).__name__, value)

@@ -14,6 +14,7 @@ from app.core.attributes import (
     attribute_at,
     convert,
     fillable,
+    holds_link,
     mappable,
     same_value,
 )
@@ -51,6 +52,8 @@ ROLE = "role"
 REQUIRED = (NAME, EMAIL)
 """What nobody is sent without."""
 LINK = "url"
+WRITTEN_BACK = frozenset({LINK, "referrals", "qualified_referrals"})
+"""What changes of a referrer after they have joined."""
 
 _NO_VALUES: Mapping[str, Scalar] = MappingProxyType({})
 
@@ -109,6 +112,13 @@ def crm_cause(path: str, settings: AudienceSettings, catalogue: Catalogue, rules
     return target_cause(path, catalogue, by_itself, trigger=trigger_path(settings))
 
 
+def rows_written_back(settings: AudienceSettings) -> tuple[MappingRow, ...]:
+    """The rows made of what changes after a referrer has joined; none where nobody of the audience is sent."""
+    if setup_required(settings):
+        return ()
+    return tuple(row for row in settings.mapping if not WRITTEN_BACK.isdisjoint(source_fields(row.source)))
+
+
 # Drafting
 
 
@@ -154,6 +164,35 @@ def draft(person: Person, settings: AudienceSettings, catalogue: Catalogue, rule
         next(iter(setup_required(settings)), None) or _stop(fields),
         initial,
     )
+
+
+def draft_back(person: Person, settings: AudienceSettings, catalogue: Catalogue, rules: CampaignRules) -> Drafted:
+    """What is written back of a referrer: the rows of ``rows_written_back``, converted as at sending, and the link to
+    single-line text only. Nothing stops it."""
+    back = rows_written_back(settings)
+    results = _field_results(person, settings, catalogue, rules)
+    by_row = zip(settings.mapping, results, strict=False)  # those of CRM fields come after
+    fields = tuple(_unless_no_link(row, result, catalogue) for row, result in by_row if row in back)
+    values = {result.to: result.value for result in fields if result.value is not None}
+    return Drafted(MappingProxyType(values), fields)
+
+
+def draft_rows(person: Person, rows: Sequence[MappingRow], catalogue: Catalogue, rules: CampaignRules) -> Drafted:
+    """What is written back by rows of a sync, converted alike. Nothing stops it."""
+    settings = AudienceSettings(mapping=tuple(rows))
+    results = _field_results(person, settings, catalogue, rules)
+    by_row = zip(settings.mapping, results, strict=False)
+    fields = tuple(_unless_no_link(row, result, catalogue) for row, result in by_row)
+    values = {result.to: result.value for result in fields if result.value is not None}
+    return Drafted(MappingProxyType(values), fields)
+
+
+def _unless_no_link(row: MappingRow, result: FieldResult, catalogue: Catalogue) -> FieldResult:
+    attribute = attribute_at(row.to, catalogue)
+    cause = holds_link(attribute) if attribute and LINK in source_fields(row.source) else None
+    # An attribute of another type is at fault, not the link for being no number.
+    at_fault = cause and result.cause in (None, Cause.VALUE_WRONG_TYPE, Cause.VALUE_NOT_AN_OPTION)
+    return FieldResult(row.to, cause=cause) if at_fault else result
 
 
 def _field_results(

@@ -135,7 +135,7 @@ def _qualification_errors(
     if audience is not Audience.LEADS:
         yield _fault("/qualification", Cause.ONLY_LEADS_QUALIFY)
         return
-    if fault := _trigger_fault(rule.attribute, action, catalogue, rules):
+    if fault := trigger_fault(rule.attribute, action, catalogue, rules):
         yield fault
         return
     trigger = trigger_at(rule.attribute, catalogue)
@@ -159,7 +159,8 @@ def trigger_at(path: str, catalogue: Catalogue) -> Attribute | None:
     return _ROLES if path == ROLE else catalogue.get(path)
 
 
-def _trigger_fault(path: str, action: Action, catalogue: Catalogue, rules: CampaignRules) -> FieldError | None:
+def trigger_fault(path: str, action: Action, catalogue: Catalogue, rules: CampaignRules) -> FieldError | None:
+    """Why ``path`` can't qualify leads, ``None`` where it can."""
     pointer = "/qualification/attribute"
     if path == ROLE:
         if action is not Action.CREATE_USER:

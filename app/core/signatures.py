@@ -26,7 +26,7 @@ def verify_intercom(body: bytes, header: str | bytes | None, secrets: Sequence[s
     if match is None:
         raise SignatureError("X-Hub-Signature is missing or not of the form sha1=<40 hex digits>")
     given = bytes.fromhex(match.group(1))
-    expected = [hmac.new(_as_bytes(secret), body, hashlib.sha1).digest() for secret in secrets if secret]
+    expected = [hmac.digest(_as_bytes(secret), body, "sha1") for secret in secrets if secret]
     if not _equals_any(given, expected):
         raise SignatureError("X-Hub-Signature does not match the body")
 

@@ -9,6 +9,8 @@ MOST_KEPT: Final = 2000
 
 
 def is_storable(text: str) -> bool:
+    if text.isascii():
+        return "\0" not in text
     return not any(_is_unstorable(character) for character in text)
 
 

@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from typing import Any, Final, Protocol, cast
 
 from redis import Redis, RedisError
@@ -32,10 +33,12 @@ REDIS_AWAY_SECONDS: Final = 2.0
 REMAINING_SHARE: Final = 0.01
 """Below this share of what the vendor has left for us in its window, all wait for the next: calls are under way."""
 
-# KEYS: the budget. ARGV: slots wanted, 1 for bulk, limit to start with, window and horizon in microseconds.
+# KEYS: the budget. ARGV: slots wanted, 1 for bulk, limit to start with, window and horizon in microseconds, and the
+# share of the whole that bulk may take.
 # Answers {limit, wait} where the next slot lies beyond the horizon, else {limit, 0, offset of each slot from now}.
-# Times are of Redis' own clock, so the workers' clocks do not matter. Bulk has a rhythm of its own, 85 % of the
-# whole, leaves half of the burst to live callers, and gets nothing while one of these has to wait.
+# Times are of Redis' own clock, so the workers' clocks do not matter. Bulk leaves half of the burst to live callers,
+# who so find their slot at once however much it takes, and gets nothing while one of these has to wait. Where it is
+# given a share of less than 1, it has a rhythm of its own besides.
 TAKE: Final = """
 local wanted, bulk = tonumber(ARGV[1]), ARGV[2] == '1'
 local window, horizon = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -55,7 +58,9 @@ local first, pace = ahead - slack, step
 if bulk then
   local live = tonumber(state[5]) or 0
   if live > now then return {limit, math.ceil(live - now)} end
-  first, pace = math.max(ahead - slack / 2, tonumber(state[3]) or 0), step / 0.85
+  local share = tonumber(ARGV[6]) or 1
+  first, pace = ahead - slack / 2, step / share
+  if share < 1 then first = math.max(first, tonumber(state[3]) or 0) end
   ahead, horizon = math.max(ahead, first), horizon / 4
 end
 local wait = first - now
@@ -83,6 +88,15 @@ if till > (tonumber(redis.call('HGET', KEYS[1], 'hold')) or 0) then
   redis.call('HSET', KEYS[1], 'hold', string.format('%.0f', till))
 end
 """
+
+
+class Pace(StrEnum):
+    """Whose calls go first. ``LIVE``: somebody waits for them. ``BULK``: a run over many people, which takes what is
+    left. ``SWEEP``: looking for what was missed, which takes little of that."""
+
+    LIVE = "live"
+    BULK = "bulk"
+    SWEEP = "sweep"
 
 
 class Budget(Protocol):
@@ -164,6 +178,7 @@ class RedisBudget:
 
     ``led_by_headers``: the vendor's ``X-RateLimit-*`` headers set the limit for all workers at once, and all wait
     when little remains (Intercom, whose other apps eat from the same budget). ``patience_seconds`` bounds the wait.
+    ``bulk_share`` is how much of the whole bulk work may take where nobody else asks.
     Without Redis nothing is granted: ``RateLimited`` for 2 s, so that work is held and no attempt is spent.
     """
 
@@ -177,11 +192,13 @@ class RedisBudget:
         vendor: Vendor,
         led_by_headers: bool = False,
         patience_seconds: float = 10.0,
+        bulk_share: float = 1.0,
     ) -> None:
         self._take = redis.register_script(TAKE)
         self._hold = redis.register_script(HOLD)
         self._redis, self._key, self._limit, self._window = redis, key, limit, window_seconds
         self._vendor, self._led, self._patience = vendor, led_by_headers, patience_seconds
+        self._bulk_share = bulk_share
         self._leases = {False: _Lease(), True: _Lease()}
         self._away_until = 0.0
 
@@ -240,7 +257,7 @@ class RedisBudget:
     def _refill(self, lease: _Lease, bulk: bool) -> float:
         """Ask Redis for slots: 0 where some were granted, else the seconds to wait before asking again."""
         window = self._window * 1e6
-        args = [lease.size, int(bulk), self._limit, math.ceil(window), math.ceil(window / 50)]
+        args = [lease.size, int(bulk), self._limit, math.ceil(window), math.ceil(window / 50), self._bulk_share]
         try:
             limit, wait, *offsets = cast("list[int]", self._ask(args))
         except RedisError as error:
@@ -251,7 +268,7 @@ class RedisBudget:
             lease.fill([offset / 1e6 for offset in offsets], min(limit // 100, 32), self._window / 50)
         return wait / 1e6
 
-    def _ask(self, args: list[int]) -> Any:
+    def _ask(self, args: list[float]) -> Any:
         if time.monotonic() < self._away_until:
             raise self._spent(REDIS_AWAY_SECONDS)
         return self._take(keys=[self._key], args=args)

@@ -105,7 +105,9 @@ class Intercom(Protocol):
     def search_email(self, email: str) -> list[Contact]:
         """All live contacts of an address, leads and users together. New ones may be missing for minutes."""
 
-    def search(self, query: Mapping[str, object], cursor: str | None = None) -> ContactPage:
+    def search(
+        self, query: Mapping[str, object], cursor: str | None = None, *, newest_first: bool = False
+    ) -> ContactPage:
         """One page of the contacts that a query of Intercom's form matches, in the order of their update."""
 
     def contact(self, contact_id: str) -> Contact | Gone:
@@ -178,8 +180,11 @@ class IntercomClient:
         found = (self._read(contact_from, row, answer) for row in self._rows(answer, "data"))
         return [contact for contact in found if normalised_email(contact.email) == wanted]
 
-    def search(self, query: Mapping[str, object], cursor: str | None = None) -> ContactPage:
-        body = {"query": query, "sort": {"field": "updated_at", "order": "ascending"}}
+    def search(
+        self, query: Mapping[str, object], cursor: str | None = None, *, newest_first: bool = False
+    ) -> ContactPage:
+        order = "descending" if newest_first else "ascending"
+        body = {"query": query, "sort": {"field": "updated_at", "order": order}}
         answer = self._search("search", body, cursor)
         contacts = tuple(self._read(contact_from, row, answer) for row in self._rows(answer, "data"))
         payload = answer.payload if isinstance(answer.payload, dict) else {}

@@ -86,9 +86,6 @@ class ReferralFactory(Protocol):
     def qualify(self, *, user_id: str | None = None, code: str | None = None, qualified: bool = True) -> bool:
         """Qualify a lead, or take it back. False where there is no such person."""
 
-    def qualify_email(self, campaign_id: str, email: str, *, qualified: bool = True) -> bool:
-        """The same by address: only where it is one person's in the campaign."""
-
 
 class ReferralFactoryClient:
     """``ReferralFactory`` over HTTP, for one program's token. Threads may share it."""
@@ -188,12 +185,7 @@ class ReferralFactoryClient:
         """
         if user_id is None and code is None:
             raise ValueError("who is to be qualified needs an id or a code")
-        return self._qualify({"id": _number(user_id)} if user_id is not None else {"code": code}, qualified)
-
-    def qualify_email(self, campaign_id: str, email: str, *, qualified: bool = True) -> bool:
-        return self._qualify({"email": normalised_email(email), "campaign_id": _number(campaign_id)}, qualified)
-
-    def _qualify(self, whom: Mapping[str, object], qualified: bool) -> bool:
+        whom = {"id": _number(user_id)} if user_id is not None else {"code": code}
         body = {**whom, "qualified": qualified}
         answer = self._line.call("qualify", "PUT", "/users/qualification", body=body, expected=(404,), empty_ok=True)
         return answer.status != 404

@@ -38,12 +38,27 @@ def page(
 
 
 def of_person(
-    connection: Connection, campaign_id: int, email: str | None, referral_factory_id: str | None, limit: int
+    connection: Connection,
+    campaign_id: int,
+    email: str | None,
+    referral_factory_id: str | None,
+    limit: int,
+    *,
+    before: int | None = None,
 ) -> Sequence[Row[Any]]:
     """One person's, newest first."""
     query = select(activity).where(activity.c.campaign_id == campaign_id)
+    if before is not None:
+        query = query.where(activity.c.id < before)
     mine = activity.c.email == email if email else activity.c.referral_factory_id == referral_factory_id
     return connection.execute(query.where(mine).order_by(activity.c.id.desc()).limit(limit)).all()
+
+
+def of_event(connection: Connection, event_id: int, limit: int) -> Sequence[Row[Any]]:
+    """What came of one event, oldest first."""
+    return connection.execute(
+        select(activity).where(activity.c.event_id == event_id).order_by(activity.c.id).limit(limit)
+    ).all()
 
 
 def remove_older(connection: Connection, before: datetime, limit: int) -> int:

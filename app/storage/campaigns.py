@@ -25,10 +25,23 @@ def get(connection: Connection, campaign_id: int) -> Row[Any] | None:
     return connection.execute(select(campaigns).where(campaigns.c.id == campaign_id)).first()
 
 
+def lock(connection: Connection, campaign_id: int) -> None:
+    """The campaign stays as it is until the transaction ends, and so do the settings of those who lock it first."""
+    connection.execute(select(campaigns.c.id).where(campaigns.c.id == campaign_id).with_for_update())
+
+
 def names(connection: Connection, campaign_ids: Collection[int]) -> dict[int, str]:
     """The names of those campaigns, by id."""
     rows = connection.execute(select(campaigns.c.id, campaigns.c.name).where(campaigns.c.id.in_(campaign_ids)))
     return {row.id: row.name for row in rows}
+
+
+MOST_IDS = 1000
+
+
+def all_ids(connection: Connection) -> list[int]:
+    """Of live and archived ones, the newest thousand."""
+    return list(connection.execute(select(campaigns.c.id).order_by(campaigns.c.id.desc()).limit(MOST_IDS)).scalars())
 
 
 def by_webhook_key(connection: Connection, key: str) -> Row[Any] | None:
@@ -43,6 +56,12 @@ def by_referral_factory_id(connection: Connection, program_id: int, referral_fac
     ).first()
 
 
+def of_program(connection: Connection, program_id: int, limit: int) -> Sequence[Row[Any]]:
+    """A program's campaigns, live and archived."""
+    mine = select(campaigns).where(campaigns.c.program_id == program_id)
+    return connection.execute(mine.order_by(campaigns.c.referral_factory_id).limit(limit)).all()
+
+
 def page(connection: Connection, *, after: int | None, limit: int, archived: bool = False) -> Sequence[Row[Any]]:
     """The live ones, or the archived ones."""
     is_archived = campaigns.c.archived_at.is_not(None)
@@ -55,6 +74,10 @@ def audience(connection: Connection, campaign_id: int, audience: Audience) -> Ro
     return connection.execute(
         _versions(campaign_id, audience).order_by(audience_versions.c.version.desc()).limit(1)
     ).first()
+
+
+def audience_version(connection: Connection, campaign_id: int, audience: Audience, version: int) -> Row[Any] | None:
+    return connection.execute(_versions(campaign_id, audience).where(audience_versions.c.version == version)).first()
 
 
 def audience_page(

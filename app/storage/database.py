@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ POOL = 8
 here but a moment; a PostgreSQL of the smaller plans has 20 connections, for all processes together."""
 
 
+BUSY_MS = 15_000
+
+CACHE_KIB = 16_000
+"""What each of SQLite's connections keeps of the file in memory, at the most: it fills up as the file grows."""
+
+
 class Database:
     """An engine and its manners.
 
@@ -29,8 +36,8 @@ class Database:
     process at a lock of its own, processes at a lock of the file system, which wakes the next at once.
     """
 
-    def __init__(self, url: str) -> None:
-        self.engine: Engine = _engine(url)
+    def __init__(self, url: str, *, cache_kib: int = CACHE_KIB) -> None:
+        self.engine: Engine = _engine(url, cache_kib)
         self.on_sqlite = self.engine.dialect.name == "sqlite"
         # A read on PostgreSQL needs no BEGIN and no ROLLBACK, which would be two of its three round trips.
         self._reads = self.engine if self.on_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -53,6 +60,29 @@ class Database:
             connection.begin(),
         ):
             yield connection
+
+    @contextmanager
+    def at_once(self) -> Iterator[Connection]:
+        """Each statement is a transaction of its own; on PostgreSQL only."""
+        with self._reads.connect() as connection:
+            yield connection
+
+    def forget_removed(self) -> None:
+        """What was deleted is not to be read from SQLite's files either: neither from a free page, which
+        ``secure_delete`` sees to, nor from the log of writes, which is emptied here. A reader who takes long may keep
+        it full until it is written over."""
+        if not self.on_sqlite:
+            return
+        with self._one_writer:
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                for pragma in ("busy_timeout=1000", "wal_checkpoint(TRUNCATE)", f"busy_timeout={BUSY_MS}"):
+                    cursor.execute(f"PRAGMA {pragma}")
+                    cursor.fetchall()
+                cursor.close()
+            finally:
+                connection.close()
 
     def close(self) -> None:
         self.engine.dispose()
@@ -91,7 +121,7 @@ def is_unreachable(error: BaseException) -> bool:
     )
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, cache_kib: int) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
@@ -99,17 +129,19 @@ def _engine(url: str) -> Engine:
         engine = create_engine(
             parsed,
             pool_size=POOL,
+            hide_parameters=True,  # they name people, and errors are logged
             max_overflow=POOL,
             connect_args={"timeout": 15, "check_same_thread": False, "autocommit": sqlite3.LEGACY_TRANSACTION_CONTROL}
             if hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL")
             else {"timeout": 15, "check_same_thread": False},
         )
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", partial(_prepare_sqlite, cache_kib))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     return create_engine(
         parsed,
         pool_size=POOL,
+        hide_parameters=True,  # they name people, and errors are logged
         max_overflow=POOL,
         pool_pre_ping=False,
         pool_recycle=1800,
@@ -117,15 +149,16 @@ def _engine(url: str) -> Engine:
     )
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(cache_kib: int, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by hand below, not guessed by the driver
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        "busy_timeout=15000",
-        "cache_size=-16000",
+        f"busy_timeout={BUSY_MS}",
+        "secure_delete=ON",  # zeroes over what is removed: who is erased is not to be found in a free page
+        f"cache_size=-{cache_kib}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

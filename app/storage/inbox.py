@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
+    Text,
     bindparam,
     case,
+    cast,
     delete,
     exists,
     func,
@@ -26,15 +27,26 @@ from sqlalchemy import (
     update,
 )
 
+from app.storage import erasures
 from app.storage.database import insert
+from app.storage.doors import Door
 from app.storage.tables import events, person_leases
+
+WEBHOOK, FOLLOW_UP, RECONCILE = "webhook", "follow_up", "reconcile"
+WRITE_BACK, BACKFILL = "write_back", "backfill"
+"""Origins: what a vendor told us; what follows from an event; what a reconcile found that nobody had told; what we
+owe a referrer's contact; who joined before the settings were made, and is sent now. All go the same way, with the
+same leases, order, retries and circuits."""
+
+LEASE = timedelta(seconds=60)
+"""How long an event, or a person, is somebody's who shows no sign of life."""
 
 OPEN = ("received", "retrying", "processing")
 WAITING = ("received", "retrying")
 SETTLED = ("done", "dead")
 
 
-def _is(column: ColumnElement[str], *statuses: str) -> ColumnElement[bool]:
+def status_is(column: ColumnElement[str], *statuses: str) -> ColumnElement[bool]:
     """The condition spelt as in the partial indexes: neither planner sees through a bound value."""
     if len(statuses) == 1:
         return column == literal_column(f"'{statuses[0]}'")
@@ -42,7 +54,7 @@ def _is(column: ColumnElement[str], *statuses: str) -> ColumnElement[bool]:
 
 
 def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return _is(events.c.status, *WAITING), events.c.held_by.is_(None), events.c.next_attempt_at <= now
+    return status_is(events.c.status, *WAITING), events.c.held_by.is_(None), events.c.next_attempt_at <= now
 
 
 def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -51,7 +63,7 @@ def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
     held_back = exists().where(
         earlier.c.person_key == events.c.person_key,
         earlier.c.id < events.c.id,
-        _is(earlier.c.status, *OPEN),
+        status_is(earlier.c.status, *OPEN),
     )
     leased = exists().where(person_leases.c.person_key == events.c.person_key, person_leases.c.until >= now)
     return *_due(now), ~held_back, ~leased
@@ -70,6 +82,15 @@ class NewEvent:
     content_type: str
     payload: bytes
     received_at: datetime
+    origin: str = WEBHOOK
+    sync_id: int | None = None
+    # By which it is known again should it be removed, and delivered once more. None while nobody was ever erased.
+    erased_as: str | None = None
+    # By which it came in, as that stood when a secret opened it; None for what no door was opened for.
+    came_by: Door | None = None
+
+
+_KEPT = tuple(name for name in NewEvent.__slots__ if name not in ("erased_as", "came_by"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +114,8 @@ class Event:
     attempts: int
     received_at: datetime
     cause: str | None = None
+    origin: str = WEBHOOK
+    sync_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +132,20 @@ class Settling:
     next_attempt_at: datetime | None = None
     held_by: str | None = None
     drop_payload: bool = False
+    # What is to stand in the payload's place, and of which content type, where it named somebody who was erased.
+    redacted: tuple[bytes | None, str] | None = None
 
 
 def keep(connection: Connection, received: Sequence[NewEvent]) -> list[Receipt]:
-    """Keep each event once, in the order given. A duplicate of a dead event makes that one due again."""
+    """Keep each event once, in the order given. A duplicate of a dead event makes that one due again, one of an event
+    that was removed with whom it was about does nothing."""
     rows = [{**_columns(event), "status": "received", "attempts": 0} for event in received]
     statement = insert(connection, events).on_conflict_do_nothing(index_elements=["dedupe_key"])
     made = connection.execute(statement.returning(events.c.id, events.c.dedupe_key), rows)
     fresh = {key: event_id for event_id, key in made}
-    known = _known(connection, [e.dedupe_key for e in received if e.dedupe_key not in fresh], received[0].received_at)
+    removed = _removed(connection, received, fresh)
+    older = [one.dedupe_key for one in received if one.dedupe_key not in fresh and one.dedupe_key not in removed]
+    known = removed | _known(connection, older, received[0].received_at)
     receipts = []
     for event in received:
         event_id = fresh.pop(event.dedupe_key, None)
@@ -127,10 +155,49 @@ def keep(connection: Connection, received: Sequence[NewEvent]) -> list[Receipt]:
     return receipts
 
 
+def _removed(connection: Connection, received: Sequence[NewEvent], fresh: dict[str, int]) -> dict[str, int]:
+    """Former ids of those that were removed, by key; they are taken out of ``fresh``. Asked after they were kept, so
+    that what is erased at the same moment is seen."""
+    former = erasures.events_among(connection, {event.erased_as for event in received if event.erased_as})
+    found = {event.dedupe_key: former[event.erased_as] for event in received if event.erased_as in former}
+    back = [fresh.pop(key) for key in found if key in fresh]
+    if back:
+        connection.execute(delete(events).where(events.c.id.in_(back)))
+    return found
+
+
 def _columns(event: NewEvent) -> dict[str, Any]:
-    names = ("dedupe_key", "source", "topic", "workspace_id", "campaign_id", "person_key", "content_type", "payload")
-    columns = {name: getattr(event, name) for name in names}
-    return {**columns, "received_at": event.received_at, "next_attempt_at": event.received_at}
+    columns = {name: getattr(event, name) for name in _KEPT}
+    return {**columns, "next_attempt_at": event.received_at}
+
+
+def add(connection: Connection, found: Sequence[NewEvent], due_at: datetime) -> int:
+    """Add work of our own, each once by its key; how many were new. One that is there already, settled or not, stays
+    as it is."""
+    if not found:
+        return 0
+    rows = [{**_columns(event), "status": "received", "attempts": 0, "next_attempt_at": due_at} for event in found]
+    statement = insert(connection, events).on_conflict_do_nothing(index_elements=["dedupe_key"])
+    return len(connection.execute(statement.returning(events.c.id), rows).all())
+
+
+def known_keys(connection: Connection, keys: Collection[str]) -> frozenset[str]:
+    """Those of which there is an event, settled or not."""
+    if not keys:
+        return frozenset()
+    return frozenset(connection.execute(select(events.c.dedupe_key).where(events.c.dedupe_key.in_(keys))).scalars())
+
+
+def count_open_of(connection: Connection, sync_id: int) -> int:
+    """How many events of a backfill are not settled."""
+    mine = events.c.sync_id == sync_id, status_is(events.c.status, *OPEN)
+    return int(connection.execute(select(func.count()).select_from(events).where(*mine)).scalar_one())
+
+
+def open_people(connection: Connection, person_keys: Collection[str]) -> frozenset[str]:
+    """Those of whom an event is not settled."""
+    mine = select(events.c.person_key).where(events.c.person_key.in_(person_keys), status_is(events.c.status, *OPEN))
+    return frozenset(connection.execute(mine).scalars())
 
 
 def _known(connection: Connection, keys: Sequence[str], now: datetime) -> dict[str, int]:
@@ -143,6 +210,13 @@ def _known(connection: Connection, keys: Sequence[str], now: datetime) -> dict[s
     if dead:
         replay(connection, dead, now)
     return {row.dedupe_key: row.id for row in found}
+
+
+_KEY_ONCE_BEGUN = case(
+    (events.c.origin == literal_column(f"'{WRITE_BACK}'"), literal("write_back:") + cast(events.c.id, Text)),
+    else_=events.c.dedupe_key,
+)
+"""What is asked for again while it waits is the same work; once it has begun, it may have looked already."""
 
 
 def claim(connection: Connection, owner: str, now: datetime, limit: int, lease: timedelta) -> list[Event]:
@@ -164,7 +238,7 @@ def claim(connection: Connection, owner: str, now: datetime, limit: int, lease: 
         connection.execute(
             update(events)
             .where(events.c.id.in_([event.id for event in claimed]))
-            .values(status="processing", lease_owner=owner, lease_until=now + lease)
+            .values(status="processing", lease_owner=owner, lease_until=now + lease, dedupe_key=_KEY_ONCE_BEGUN)
         )
     return claimed
 
@@ -209,7 +283,7 @@ def give_back(connection: Connection, owner: str, claimed: Sequence[Event]) -> N
         .where(
             events.c.id.in_([event.id for event in claimed]),
             events.c.lease_owner == owner,
-            _is(events.c.status, "processing"),
+            status_is(events.c.status, "processing"),
         )
         .values(
             status=case((events.c.attempts > 0, "retrying"), else_="received"), lease_owner=None, lease_until=None
@@ -222,7 +296,7 @@ def extend(connection: Connection, owner: str, event_ids: Sequence[int], until: 
     """Hold on to what is still being worked on, and to all people that ``owner`` has leased for it."""
     connection.execute(
         update(events)
-        .where(events.c.id.in_(event_ids), events.c.lease_owner == owner, _is(events.c.status, "processing"))
+        .where(events.c.id.in_(event_ids), events.c.lease_owner == owner, status_is(events.c.status, "processing"))
         .values(lease_until=until)
     )
     connection.execute(update(person_leases).where(person_leases.c.owner == owner).values(until=until))
@@ -233,7 +307,9 @@ def still_ours(connection: Connection, owner: str, event_ids: Sequence[int]) -> 
     return frozenset(
         connection.execute(
             select(events.c.id)
-            .where(events.c.id.in_(event_ids), events.c.lease_owner == owner, _is(events.c.status, "processing"))
+            .where(
+                events.c.id.in_(event_ids), events.c.lease_owner == owner, status_is(events.c.status, "processing")
+            )
             .with_for_update()
         ).scalars()
     )
@@ -278,17 +354,34 @@ def settle(connection: Connection, owner: str, settlings: Sequence[Settling], no
     )
     dropped = [settling.event_id for settling in settlings if settling.drop_payload]
     if dropped:
-        connection.execute(update(events).where(events.c.id.in_(dropped)).values(payload=None))
+        # Nor does the key stay, which an email could be guessed by.
+        connection.execute(update(events).where(events.c.id.in_(dropped)).values(payload=None, person_key=None))
+    _redact(connection, settlings)
     release_people(connection, {s.person_key for s in settlings if s.person_key}, owner)
+
+
+def _redact(connection: Connection, settlings: Sequence[Settling]) -> None:
+    names = ("event", "new_payload", "new_content_type")
+    changes = [dict(zip(names, (one.event_id, *one.redacted), strict=True)) for one in settlings if one.redacted]
+    if changes:
+        new: dict[str, Any] = {name: bindparam(f"new_{name}") for name in ("payload", "content_type")}
+        connection.execute(update(events).where(events.c.id == bindparam("event")).values(new), changes)
 
 
 def has_expired(connection: Connection, now: datetime) -> bool:
     """Whether a worker left something behind, of an event or of a person."""
-    late = select(events.c.id).where(_is(events.c.status, "processing"), events.c.lease_until < now)
+    late = select(events.c.id).where(status_is(events.c.status, "processing"), events.c.lease_until < now)
     if connection.execute(late.limit(1)).first() is not None:
         return True
     held = select(person_leases.c.person_key).where(person_leases.c.until < now)
     return connection.execute(held.limit(1)).first() is not None
+
+
+def beyond_attempts(connection: Connection, now: datetime, most_attempts: int) -> list[Event]:
+    """Those that have killed every worker, which ``give_back_expired`` ends; locked until the transaction ends."""
+    expired = status_is(events.c.status, "processing"), events.c.lease_until < now
+    mine = select(*(events.c[name] for name in Event.__slots__)).where(*expired, events.c.attempts >= most_attempts)
+    return [Event(*row) for row in connection.execute(mine.with_for_update())]
 
 
 def give_back_expired(connection: Connection, now: datetime, most_attempts: int) -> int:
@@ -299,7 +392,7 @@ def give_back_expired(connection: Connection, now: datetime, most_attempts: int)
     spent = events.c.attempts >= most_attempts
     returned = connection.execute(
         update(events)
-        .where(_is(events.c.status, "processing"), events.c.lease_until < now)
+        .where(status_is(events.c.status, "processing"), events.c.lease_until < now)
         .values(
             status=case((spent, "dead"), else_="retrying"),
             cause=case((spent, "internal_error"), else_=None),
@@ -334,52 +427,6 @@ def is_any_due(connection: Connection, now: datetime) -> bool:
     return connection.execute(select(events.c.id).where(*_claimable(now)).limit(1)).first() is not None
 
 
-def oldest_waiting(connection: Connection) -> datetime | None:
-    """When the oldest event that is not settled was received."""
-    return connection.execute(
-        select(events.c.received_at).where(_is(events.c.status, *OPEN)).order_by(events.c.id).limit(1)
-    ).scalar()
-
-
-def counts_by_status(connection: Connection) -> dict[str, int]:
-    """Events that are not done, by status: the tables' large part is done and is not counted."""
-    unsettled = select(events.c.status, func.count()).where(_is(events.c.status, *OPEN, "dead"))
-    return {row[0]: row[1] for row in connection.execute(unsettled.group_by(events.c.status))}
-
-
-def page(
-    connection: Connection,
-    *,
-    before: int | None,
-    limit: int,
-    status: str | None,
-    source: str | None,
-    topic: str | None,
-) -> Sequence[Row[Any]]:
-    """Events without their payloads, newest first."""
-    query = select(*(column for column in events.c if column.name != "payload")).order_by(events.c.id.desc())
-    for name, value in (("status", status), ("source", source), ("topic", topic)):
-        if value is not None:
-            query = query.where(events.c[name] == value)
-    if before is not None:
-        query = query.where(events.c.id < before)
-    return connection.execute(query.limit(limit)).all()
-
-
-def get(connection: Connection, event_id: int) -> Row[Any] | None:
-    return connection.execute(select(events).where(events.c.id == event_id)).first()
-
-
-def named_or_open(
-    connection: Connection, event_ids: Collection[int], person_key: str | None, limit: int
-) -> Sequence[Row[Any]]:
-    """Those events, and the person's that are not settled; without their payloads, newest first."""
-    columns = [column for column in events.c if column.name != "payload"]
-    open_ones = (events.c.person_key == person_key) & _is(events.c.status, *OPEN)
-    query = select(*columns).where(events.c.id.in_(event_ids) | open_ones)
-    return connection.execute(query.order_by(events.c.id.desc()).limit(limit)).all()
-
-
 def replay(connection: Connection, event_ids: Sequence[int], now: datetime) -> int:
     """Make settled events due again, from their first attempt; how many of them were settled."""
     return connection.execute(
@@ -387,31 +434,3 @@ def replay(connection: Connection, event_ids: Sequence[int], now: datetime) -> i
         .where(events.c.id.in_(event_ids), events.c.status.in_(SETTLED))
         .values(status="received", cause=None, error=None, attempts=0, settled_at=None, next_attempt_at=now)
     ).rowcount
-
-
-def settled_ids(
-    connection: Connection, *, status: str, source: str | None, topic: str | None, after: int, limit: int
-) -> list[int]:
-    """Ids of settled events of a filter whose content was kept, oldest first, in steps of ``limit``."""
-    query = select(events.c.id).where(events.c.status == status, events.c.id > after, events.c.payload.is_not(None))
-    for name, value in (("source", source), ("topic", topic)):
-        if value is not None:
-            query = query.where(events.c[name] == value)
-    return list(connection.execute(query.order_by(events.c.id).limit(limit)).scalars())
-
-
-def dismiss(connection: Connection, event_id: int, now: datetime) -> bool:
-    """Settle a dead event as done, keeping its cause; false where it is not dead."""
-    return bool(
-        connection.execute(
-            update(events)
-            .where(events.c.id == event_id, events.c.status == "dead")
-            .values(status="done", settled_at=now)
-        ).rowcount
-    )
-
-
-def remove_settled(connection: Connection, before: datetime, limit: int) -> int:
-    """Remove up to ``limit`` done events that were settled before a time; dead ones stay."""
-    old = select(events.c.id).where(_is(events.c.status, "done"), events.c.settled_at < before).limit(limit)
-    return connection.execute(delete(events).where(events.c.id.in_(old))).rowcount

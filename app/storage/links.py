@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from app.storage.database import insert as insert_or
+from app.storage.people import Move
 from app.storage.tables import creations, links, refusals
 
 
@@ -67,6 +68,13 @@ def save_links(connection: Connection, made: Sequence[Link], now: datetime) -> N
     )
     rows = {link.person_key: {**{n: getattr(link, n) for n in Link.__slots__}, "linked_at": now} for link in made}
     connection.execute(statement, list(rows.values()))
+
+
+def move(connection: Connection, moves: Collection[Move]) -> None:
+    """People who are linked to those contacts are linked to the others from now on."""
+    for one in sorted(moves, key=lambda move: (move.workspace_id, move.contact_id)):
+        theirs = links.c.workspace_id == one.workspace_id, links.c.contact_id == one.contact_id
+        connection.execute(update(links).where(*theirs).values(contact_id=one.new_id, role=one.new_role))
 
 
 def remove_links(connection: Connection, person_keys: Collection[str]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, case, insert, literal, select, update
 
 from app.storage.tables import programs
 
@@ -26,6 +27,18 @@ def get(connection: Connection, program_id: int) -> Row[Any] | None:
     return connection.execute(select(programs).where(programs.c.id == program_id)).first()
 
 
+def by_ids(connection: Connection, program_ids: Collection[int]) -> dict[int, Row[Any]]:
+    if not program_ids:
+        return {}
+    rows = connection.execute(select(programs).where(programs.c.id.in_(program_ids)))
+    return {row.id: row for row in rows}
+
+
+def lock(connection: Connection, program_id: int) -> Row[Any] | None:
+    """The program as it is, and stays until the transaction ends."""
+    return connection.execute(select(programs).where(programs.c.id == program_id).with_for_update()).first()
+
+
 def by_token_digest(connection: Connection, token_digest: str) -> Row[Any] | None:
     return connection.execute(select(programs).where(programs.c.token_digest == token_digest)).first()
 
@@ -44,12 +57,16 @@ def page(connection: Connection, *, after: int | None, limit: int) -> Sequence[R
     return connection.execute(query if after is None else query.where(programs.c.id > after)).all()
 
 
-def lose(connection: Connection, program_id: int, token_digest: str, cause: str) -> None:
-    """The token is refused. One that was replaced meanwhile is left alone."""
+def lose(connection: Connection, program_id: int, token_digest: str, cause: str, now: datetime) -> None:
+    """The token is refused. One that was replaced meanwhile is left alone; one that was lost before stays so since
+    then."""
+    since = case(
+        (programs.c.state == DISCONNECTED, programs.c.state_since), else_=literal(now, programs.c.state_since.type)
+    )
     connection.execute(
         update(programs)
         .where(programs.c.id == program_id, programs.c.token_digest == token_digest)
-        .values(state=DISCONNECTED, state_cause=cause)
+        .values(state=DISCONNECTED, state_cause=cause, state_since=since)
     )
 
 
@@ -73,12 +90,12 @@ def lost(connection: Connection) -> Sequence[Row[Any]]:
     ).all()
 
 
-def regain(connection: Connection, program_id: int, token_digest: str) -> bool:
+def regain(connection: Connection, program_id: int, token_digest: str, now: datetime) -> bool:
     """The token is taken again; false where it was replaced meanwhile."""
     return bool(
         connection.execute(
             update(programs)
             .where(programs.c.id == program_id, programs.c.token_digest == token_digest)
-            .values(state=CONNECTED, state_cause=None)
+            .values(state=CONNECTED, state_cause=None, state_since=now)
         ).rowcount
     )

@@ -63,6 +63,21 @@ def ask(connection: Connection, campaign_id: int, audience: str, now: datetime) 
     )
 
 
+def is_whole(connection: Connection, campaign_id: int, audience: str) -> bool:
+    """Whether everybody of an audience was read once."""
+    return (
+        connection.execute(
+            select(audience_readings.c.ended_at).where(
+                audience_readings.c.campaign_id == campaign_id,
+                audience_readings.c.audience == audience,
+                audience_readings.c.ended_at.is_not(None),
+                audience_readings.c.cause.is_(None),
+            )
+        ).first()
+        is not None
+    )
+
+
 def due(connection: Connection, now: datetime) -> list[int]:
     """Connected programs that have a page to be read now, by id."""
     rows = connection.execute(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotInTime
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -19,6 +17,36 @@ Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
 MOST_AT_ONCE = 64
+
+
+class _Asking(Generic[Asked, Answered]):
+    """Somebody who waits to be answered, at one lock: a ``Future`` has three, and a webhook pays for each."""
+
+    __slots__ = ("_answer", "_answered", "_error", "asked", "given_up")
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.given_up = False
+        self._error: Exception | None = None
+        self._answered = threading.Lock()
+        self._answered.acquire()
+
+    def wait(self, seconds: float) -> Answered:
+        """Raises: TimeoutError, or what stood in the way."""
+        if not self._answered.acquire(timeout=seconds):
+            self.given_up = True
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+    def answer(self, answer: Answered) -> None:
+        self._answer = answer
+        self._answered.release()
+
+    def fail(self, error: Exception) -> None:
+        self._error = error
+        self._answered.release()
 
 
 class SharedCommit(Generic[Asked, Answered]):
@@ -39,20 +67,16 @@ class SharedCommit(Generic[Asked, Answered]):
         self._database = database
         self._write_all = write
         self._patience = patience
-        self._asked: SimpleQueue[tuple[Asked, Future[Answered]]] = SimpleQueue()
+        self._asked: SimpleQueue[_Asking[Asked, Answered]] = SimpleQueue()
         self._starting = threading.Lock()
         self._writer_of: int | None = None
 
     def ask(self, asked: Asked) -> Answered:
         """Raises: TimeoutError or sqlalchemy.exc.DBAPIError where the database is away."""
         self._ensure_writer()
-        future: Future[Answered] = Future()
-        self._asked.put((asked, future))
-        try:
-            return future.result(timeout=self._patience)
-        except NotInTime:
-            future.cancel()
-            raise
+        asking = _Asking[Asked, Answered](asked)
+        self._asked.put(asking)
+        return asking.wait(self._patience)
 
     def _ensure_writer(self) -> None:
         """A thread does not survive the fork of a process, so each starts its own."""
@@ -68,24 +92,24 @@ class SharedCommit(Generic[Asked, Answered]):
             together = [self._asked.get()]
             while not self._asked.empty() and len(together) < MOST_AT_ONCE:
                 together.append(self._asked.get())
-            self._write([one for one in together if one[1].set_running_or_notify_cancel()])
+            self._write([one for one in together if not one.given_up])
 
-    def _write(self, together: list[tuple[Asked, Future[Answered]]]) -> None:
+    def _write(self, together: list[_Asking[Asked, Answered]]) -> None:
         if not together:
             return
         try:
-            answers = self._commit_again([asked for asked, _ in together])
+            answers = self._commit_again([one.asked for one in together])
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to those who wait
             if len(together) == 1 or is_unreachable(error):
-                for _, future in together:
-                    future.set_exception(error)
+                for one in together:
+                    one.fail(error)
             else:
                 # One that can't be kept must not take the others with it.
                 for one in together:
                     self._write([one])
             return
-        for (_, future), answer in zip(together, answers, strict=True):
-            future.set_result(answer)
+        for one, answer in zip(together, answers, strict=True):
+            one.answer(answer)
 
     def _commit_again(self, asked: list[Asked]) -> Sequence[Answered]:
         try:

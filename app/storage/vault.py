@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
 class Vault:
@@ -17,10 +17,22 @@ class Vault:
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._newest = Fernet(keys[0])
         self.open = lru_cache(maxsize=1024)(self._open)
 
     def seal(self, text: str) -> str:
         return self._fernet.encrypt(text.encode()).decode()
+
+    def reseal(self, sealed: str) -> str | None:
+        """The same sealed by the newest key; ``None`` where it is.
+
+        Raises: cryptography.fernet.InvalidToken where no key of ours sealed it.
+        """
+        try:
+            self._newest.decrypt(sealed.encode())
+        except InvalidToken:
+            return self._fernet.rotate(sealed.encode()).decode()
+        return None
 
     def _open(self, sealed: str) -> str:
         """Raises: cryptography.fernet.InvalidToken where no key of ours sealed it."""

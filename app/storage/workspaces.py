@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, func, insert, literal, select, update
 
 from app.core.audiences import Attribute, AttributeType, Catalogue
 from app.storage.tables import attributes, segments, workspaces
@@ -61,16 +62,26 @@ def page(connection: Connection, *, after: int | None, limit: int) -> Sequence[R
     return connection.execute(query if after is None else query.where(workspaces.c.id > after)).all()
 
 
+def all_ids(connection: Connection) -> list[int]:
+    """The newest thousand."""
+    return list(connection.execute(select(workspaces.c.id).order_by(workspaces.c.id.desc()).limit(1000)).scalars())
+
+
 def connected(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(select(workspaces).where(workspaces.c.state == CONNECTED)).all()
 
 
-def lose(connection: Connection, workspace_id: int, token_digest: str, cause: str) -> None:
-    """The token is refused. One that was replaced meanwhile is left alone."""
+def lose(connection: Connection, workspace_id: int, token_digest: str, cause: str, now: datetime) -> None:
+    """The token is refused. One that was replaced meanwhile is left alone; one that was lost before stays so since
+    then."""
+    since = case(
+        (workspaces.c.state == DISCONNECTED, workspaces.c.state_since),
+        else_=literal(now, workspaces.c.state_since.type),
+    )
     connection.execute(
         update(workspaces)
         .where(workspaces.c.id == workspace_id, workspaces.c.token_digest == token_digest)
-        .values(state=DISCONNECTED, state_cause=cause)
+        .values(state=DISCONNECTED, state_cause=cause, state_since=since)
     )
 
 
@@ -113,13 +124,13 @@ def lost(connection: Connection) -> Sequence[Row[Any]]:
     ).all()
 
 
-def regain(connection: Connection, workspace_id: int, token_digest: str) -> bool:
+def regain(connection: Connection, workspace_id: int, token_digest: str, now: datetime) -> bool:
     """The token is taken again; false where it was replaced meanwhile."""
     return bool(
         connection.execute(
             update(workspaces)
             .where(workspaces.c.id == workspace_id, workspaces.c.token_digest == token_digest)
-            .values(state=CONNECTED, state_cause=None)
+            .values(state=CONNECTED, state_cause=None, state_since=now)
         ).rowcount
     )
 
@@ -181,6 +192,16 @@ def replace_segments(connection: Connection, workspace_id: int, found: Iterable[
 def all_segments(connection: Connection, workspace_id: int) -> Sequence[Row[Any]]:
     """Every segment; some hundreds at most."""
     return connection.execute(select(segments).where(segments.c.workspace_id == workspace_id)).all()
+
+
+def counts_of(connection: Connection, workspace_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """How many attributes and segments of each are kept."""
+    found = []
+    for table in (attributes, segments):
+        mine = select(table.c.workspace_id, func.count()).where(table.c.workspace_id.in_(workspace_ids))
+        rows = connection.execute(mine.group_by(table.c.workspace_id))
+        found.append({row[0]: row[1] for row in rows})
+    return {one: (found[0].get(one, 0), found[1].get(one, 0)) for one in workspace_ids}
 
 
 def counts(connection: Connection, workspace_id: int) -> tuple[int, int]:

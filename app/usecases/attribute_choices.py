@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from app.core.attributes import STANDARD, mappable
-from app.core.audiences import Attribute, AudienceSettings, CampaignRules
+from app.core.audiences import Attribute, AudienceSettings, CampaignRules, Catalogue
 from app.core.causes import Cause
 from app.core.errors import FieldError, InvalidRequest
 from app.core.people import Audience
@@ -30,7 +30,7 @@ def attribute_choices(
     """
     known_workspace(services, workspace_id)
     with services.database.reading() as connection:
-        catalogue = {**STANDARD, **workspaces.catalogue(connection, workspace_id)}
+        catalogue = workspaces.catalogue(connection, workspace_id)
         rules, settings = CampaignRules(), list[AudienceSettings]()
         if campaign_id is not None:
             rules = _rules(connection, workspace_id, campaign_id)
@@ -39,7 +39,13 @@ def attribute_choices(
                 for row in campaigns.newest_audiences(connection, [campaign_id])
                 if audience is None or row.audience == audience
             ]
-    return [(attribute, _cause(attribute, rules, settings)) for attribute in catalogue.values()]
+    return choices(catalogue, rules, settings)
+
+
+def choices(catalogue: Catalogue, rules: CampaignRules, settings: Sequence[AudienceSettings]) -> Sequence[Choice]:
+    """The same from what was read already; ``settings`` may be such as nobody has saved yet."""
+    every = {**STANDARD, **catalogue}
+    return [(attribute, _cause(attribute, rules, settings)) for attribute in every.values()]
 
 
 def _rules(connection: Connection, workspace_id: int, campaign_id: int) -> CampaignRules:

@@ -50,6 +50,9 @@ def _with_details(api: ReferralFactory, setup: Setup, person: Person, *, counts:
     else:
         same = api.find_by_email(setup.referral_factory_id, person.email or "")
         found = same[0] if len(same) == 1 else None
+        id_ = found.referral_factory_id if found is not None else None
+        if counts and id_ is not None:  # what a search answers has none
+            found = api.user(id_, counts=True)
     if found is None:
         return person
     return person.completed(found.values, found.audience)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
+from app.core.access import REPLACED, Change, difference
 from app.core.causes import Cause
 from app.core.errors import FieldError, InvalidRequest, Unauthorized
 from app.integrations.referral_factory import ReferralFactory
-from app.storage import programs
+from app.storage import audit_log, programs
 from app.storage.vault import digest
 from app.usecases.check_connections import release
 from app.usecases.services import Services
@@ -26,7 +28,7 @@ class NewProgram:
     user_limit: int | None = None
 
 
-def connect_program(services: Services, new: NewProgram) -> int:
+def connect_program(services: Services, new: NewProgram, actor: str) -> int:
     """Try the token and keep it; the program's id. A disconnected program with this token is brought back.
 
     Raises:
@@ -40,21 +42,42 @@ def connect_program(services: Services, new: NewProgram) -> int:
     _try(services, new.access_token)
     columns = {"name": new.name, "user_limit": new.user_limit, **_token(services, new.access_token)}
     try:
-        program_id = _keep(services, former, columns)
+        program_id = _keep(services, former, columns, actor)
     except IntegrityError as error:
         raise _connected_already() from error
     services.bell.ring()
     return program_id
 
 
-def _keep(services: Services, former: Row[Any] | None, columns: dict[str, Any]) -> int:
+def _keep(services: Services, former: Row[Any] | None, columns: dict[str, Any], actor: str) -> int:
+    now = services.now()
     with services.database.writing() as connection:
         if former is None:
-            return programs.add(connection, created_at=services.now(), **columns)
-        if not programs.reconnect(connection, former.id, **columns):
-            raise _connected_already()
-        release(connection, f"program:{former.id}", services.now())
-        return int(former.id)
+            program_id = programs.add(connection, created_at=now, **columns)
+        else:
+            program_id = int(former.id)
+            if not programs.reconnect(connection, program_id, **columns):
+                raise _connected_already()
+            release(connection, f"program:{program_id}", now)
+        _record(connection, now, actor, Change.PROGRAM_CONNECTED, former, program_id)
+    return program_id
+
+
+def _record(
+    connection: Connection, now: datetime, actor: str, kind: Change, former: Row[Any] | None, program_id: int
+) -> None:
+    """The log is told what people know of a program, and of its token that it is another one now."""
+    kept = programs.get(connection, program_id)
+    assert kept is not None  # noqa: S101 - nobody removes it
+    before = {name: former._mapping[name] for name in _TOLD} if former is not None else {}
+    before, after = difference(before, {name: kept._mapping[name] for name in _TOLD})
+    if former is not None and former.token_digest != kept.token_digest:
+        after["access_token"] = REPLACED
+    subject = f"program:{program_id}"
+    audit_log.record(connection, now, actor, kind, subject, name=kept.name, before=before, after=after)
+
+
+_TOLD = ("name", "user_limit", "state")
 
 
 def _connected_already() -> InvalidRequest:
@@ -76,16 +99,17 @@ def _token(services: Services, token: str) -> dict[str, Any]:
         "token_digest": digest(token),
         "state": programs.CONNECTED,
         "state_cause": None,
+        "state_since": services.now(),
     }
 
 
-def change_program(services: Services, program_id: int, changes: Mapping[str, Any]) -> None:
+def change_program(services: Services, program_id: int, changes: Mapping[str, Any], actor: str) -> None:
     """Change some of ``name, access_token, user_limit``. A new token is tried first; one that works connects a
     disconnected program again.
 
     Raises: InvalidRequest 404, and as ``connect_program``.
     """
-    known_program(services, program_id)
+    former = known_program(services, program_id)
     columns = {name: changes[name] for name in ("name", "user_limit") if name in changes}
     token = changes.get("access_token")
     if token is not None:
@@ -98,26 +122,29 @@ def change_program(services: Services, program_id: int, changes: Mapping[str, An
             programs.change(connection, program_id, **columns)
             if token is not None:
                 release(connection, f"program:{program_id}", services.now())
+            _record(connection, services.now(), actor, Change.PROGRAM_CHANGED, former, program_id)
     except IntegrityError as error:
         raise _connected_already() from error
     if token is not None:
         services.bell.ring()
 
 
-def disconnect_program(services: Services, program_id: int) -> None:
+def disconnect_program(services: Services, program_id: int, actor: str) -> None:
     """Forget the token; its digest stays, by which the same one is known again. All else stays too.
 
     Raises: InvalidRequest 404.
     """
-    known_program(services, program_id)
+    former = known_program(services, program_id)
     with services.database.writing() as connection:
         programs.change(
             connection,
             program_id,
             state=programs.DISCONNECTED,
             state_cause=Cause.REFERRAL_FACTORY_UNAUTHORIZED.value,
+            state_since=services.now(),
             token=None,
         )
+        _record(connection, services.now(), actor, Change.PROGRAM_DISCONNECTED, former, program_id)
 
 
 def campaigns_of(services: Services, program_id: int) -> list[Campaign]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
+from app.core.access import REPLACED, Change, difference
 from app.core.causes import Cause
 from app.core.errors import ApiError, FieldError, InvalidRequest, Unauthorized
 from app.integrations.intercom import HOSTS, Intercom
-from app.storage import workspaces
+from app.storage import audit_log, workspaces
 from app.storage.vault import digest
 from app.usecases.check_connections import release
 from app.usecases.refresh_catalogue import Survey, keep_survey, survey
@@ -39,7 +40,7 @@ class _Tried:
     found: Survey
 
 
-def connect_workspace(services: Services, new: NewWorkspace) -> int:
+def connect_workspace(services: Services, new: NewWorkspace, actor: str) -> int:
     """Try the token, read the catalogue, and keep both; the workspace's id. Events that were held are released.
 
     Raises:
@@ -49,7 +50,7 @@ def connect_workspace(services: Services, new: NewWorkspace) -> int:
     _refuse_connected_token(services, new.access_token)
     tried = _try(services, new.region, new.access_token)
     try:
-        workspace_id = _keep(services, new, tried)
+        workspace_id = _keep(services, new, tried, actor)
     except IntegrityError as error:
         raise _connected_already() from error
     services.bell.ring()
@@ -109,7 +110,7 @@ def _refused(pointer: str, detail: str) -> InvalidRequest:
     return InvalidRequest(detail, cause=cause, errors=(FieldError(pointer, cause, detail),))
 
 
-def _keep(services: Services, new: NewWorkspace, tried: _Tried) -> int:
+def _keep(services: Services, new: NewWorkspace, tried: _Tried, actor: str) -> int:
     """Raises: IntegrityError, InvalidRequest 409 where it is connected already."""
     now = services.now()
     columns: dict[str, Any] = {
@@ -139,7 +140,25 @@ def _keep(services: Services, new: NewWorkspace, tried: _Tried) -> int:
         assert kept is not None  # noqa: S101 - it was written a line above
         keep_survey(connection, kept, tried.found, now)
         release(connection, f"workspace:{workspace_id}", now)
+        _record(connection, now, actor, Change.WORKSPACE_CONNECTED, former, kept)
     return workspace_id
+
+
+def _record(
+    connection: Connection, now: datetime, actor: str, kind: Change, former: Row[Any] | None, kept: Row[Any]
+) -> None:
+    """The log is told what people know of a workspace, and of its secrets that they are others now."""
+    before = {name: former._mapping[name] for name in _TOLD} if former is not None else {}
+    before, after = difference(before, {name: kept._mapping[name] for name in _TOLD})
+    if former is not None:
+        for name, column in (("access_token", "token_digest"), ("client_secret", "client_secret")):
+            if former._mapping[column] != kept._mapping[column] and kept._mapping[column] is not None:
+                after[name] = REPLACED
+    subject = f"workspace:{kept.id}"
+    audit_log.record(connection, now, actor, kind, subject, name=kept.name, before=before, after=after)
+
+
+_TOLD = ("name", "app_id", "region", "timezone", "state")
 
 
 def _token(services: Services, token: str) -> dict[str, Any]:
@@ -148,6 +167,7 @@ def _token(services: Services, token: str) -> dict[str, Any]:
         "token_digest": digest(token),
         "state": workspaces.CONNECTED,
         "state_cause": None,
+        "state_since": services.now(),
     }
 
 
@@ -162,7 +182,7 @@ def _new_secret(services: Services, workspace: Row[Any], secret: str) -> dict[st
     }
 
 
-def change_workspace(services: Services, workspace_id: int, changes: Mapping[str, str]) -> None:
+def change_workspace(services: Services, workspace_id: int, changes: Mapping[str, str], actor: str) -> None:
     """Change some of ``name, region, access_token, client_secret``. A new token or region is tried first; one that
     works connects a disconnected workspace again.
 
@@ -181,7 +201,7 @@ def change_workspace(services: Services, workspace_id: int, changes: Mapping[str
     if token is not None:
         columns |= _token(services, token)
     try:
-        _change(services, workspace, columns, tried)
+        _change(services, workspace, columns, tried, actor)
     except IntegrityError as error:
         raise _connected_already() from error
     if tried is not None:
@@ -213,26 +233,43 @@ def _try_same(services: Services, workspace: Row[Any], region: str, token: str) 
     return tried
 
 
-def _change(services: Services, workspace: Row[Any], columns: dict[str, Any], tried: _Tried | None) -> None:
+def _change(
+    services: Services, workspace: Row[Any], columns: dict[str, Any], tried: _Tried | None, actor: str
+) -> None:
+    now = services.now()
     with services.database.writing() as connection:
         workspaces.change(connection, workspace.id, **columns)
         if tried is not None:
-            keep_survey(connection, workspace, tried.found, services.now())
-            release(connection, f"workspace:{workspace.id}", services.now())
+            keep_survey(connection, workspace, tried.found, now)
+            release(connection, f"workspace:{workspace.id}", now)
+        kept = workspaces.get(connection, workspace.id)
+        assert kept is not None  # noqa: S101 - nobody removes it
+        _record(connection, now, actor, Change.WORKSPACE_CHANGED, workspace, kept)
 
 
-def disconnect_workspace(services: Services, workspace_id: int) -> None:
+def disconnect_workspace(services: Services, workspace_id: int, actor: str) -> None:
     """Forget the token. All else stays, the client secret too: webhooks are still verified and kept.
 
     Raises: InvalidRequest 404.
     """
-    known_workspace(services, workspace_id)
+    workspace = known_workspace(services, workspace_id)
     with services.database.writing() as connection:
+        audit_log.record(
+            connection,
+            services.now(),
+            actor,
+            Change.WORKSPACE_DISCONNECTED,
+            f"workspace:{workspace_id}",
+            name=workspace.name,
+            before={"state": workspace.state},
+            after={"state": workspaces.DISCONNECTED},
+        )
         workspaces.change(
             connection,
             workspace_id,
             state=workspaces.DISCONNECTED,
             state_cause=Cause.WORKSPACE_DISCONNECTED.value,
+            state_since=services.now(),
             token=None,
             token_digest=None,
         )

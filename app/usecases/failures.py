@@ -9,13 +9,13 @@ import structlog
 from app.core.causes import Cause
 from app.core.errors import ApiError, Shut, Unauthorized, Vendor
 from app.core.retry import GiveUp, Park, RetryIn, Scope, decide
-from app.storage import workspaces
+from app.storage import programs, workspaces
 from app.storage.inbox import Event
-from app.usecases.check_connections import check_program, check_workspace
+from app.usecases.check_connections import token_works
 from app.usecases.outcomes import Outcome, settling
 from app.usecases.services import Services
 from app.usecases.setups import Setup
-from app.usecases.ways_out import WaysOut, missing_permission
+from app.usecases.ways_out import WaysOut
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ def after_failure(
     works = False
     if isinstance(error, Unauthorized) and setup is not None:
         try:
-            works = _token_works(services, setup, error)
+            works = token_works(services, setup, error)
         except ApiError as unanswered:
             error = unanswered  # nothing is known of the token; the vendor is asked again later
     verdict = decide(error, event.attempts, services.retry_schedule, random=services.random(), token_works=works)
@@ -80,22 +80,20 @@ def after_lost_database(services: Services, event: Event, error: Exception) -> O
 
 def held(event: Event, setup: Setup) -> Outcome | None:
     """An event whose connections are lost waits as a whole, without a call; ``None`` where both are there."""
-    if setup.workspace.state != workspaces.CONNECTED:
-        cause = Cause(setup.workspace.state_cause or Cause.WORKSPACE_DISCONNECTED)
-        return Outcome(event, settling(event, "received", cause, held_by=f"workspace:{setup.workspace.id}"))
-    if setup.program.state != workspaces.CONNECTED:
-        cause = Cause(setup.program.state_cause or Cause.REFERRAL_FACTORY_UNAUTHORIZED)
-        return Outcome(event, settling(event, "received", cause, held_by=f"program:{setup.program.id}"))
-    return None
+    return held_by_workspace(event, setup) or held_by_program(event, setup)
 
 
-def _token_works(services: Services, setup: Setup, error: Unauthorized) -> bool:
-    """After a 401 or 403: whether the token itself is still taken. If not, the connection is marked as lost; if so,
-    the permission that is missing is named."""
-    if error.vendor is Vendor.REFERRAL_FACTORY:
-        return check_program(services, setup.program)
-    works = check_workspace(services, setup.workspace)
-    if works:
-        with services.database.writing() as connection:
-            workspaces.miss_permission(connection, setup.workspace.id, missing_permission(error))
-    return works
+def held_by_workspace(event: Event, setup: Setup) -> Outcome | None:
+    """``None`` where the workspace is connected."""
+    if setup.workspace.state == workspaces.CONNECTED:
+        return None
+    cause = Cause(setup.workspace.state_cause or Cause.WORKSPACE_DISCONNECTED)
+    return Outcome(event, settling(event, "received", cause, held_by=f"workspace:{setup.workspace.id}"))
+
+
+def held_by_program(event: Event, setup: Setup) -> Outcome | None:
+    """``None`` where the program is connected."""
+    if setup.program.state == programs.CONNECTED:
+        return None
+    cause = Cause(setup.program.state_cause or Cause.REFERRAL_FACTORY_UNAUTHORIZED)
+    return Outcome(event, settling(event, "received", cause, held_by=f"program:{setup.program.id}"))

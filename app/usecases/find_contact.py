@@ -20,7 +20,7 @@ MOST_TURNS = 4
 @dataclass(frozen=True, slots=True)
 class Sending:
     """One person of one campaign who is to be sent. ``link`` and ``open_creations`` are as the lease found them;
-    ``sent_at`` is when what was sent last was received."""
+    ``sent_at`` is when what was sent last was received, ``joined_at`` when they joined first."""
 
     setup: Setup
     person: Person
@@ -31,6 +31,7 @@ class Sending:
     link: Link | None = None
     open_creations: Sequence[Creation] = ()
     sent_at: datetime | None = None
+    joined_at: datetime | None = None
 
     @property
     def settings(self) -> AudienceSettings:

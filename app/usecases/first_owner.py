@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import structlog
-from argon2 import PasswordHasher
 from sqlalchemy.exc import DBAPIError
 
 from app.storage import accounts
+from app.usecases import passwords
 from app.usecases.services import Services
+from app.usecases.sign_in import email_of
 
 log = structlog.get_logger(__name__)
 
@@ -20,8 +21,8 @@ def make_first_owner(services: Services, email: str | None, password: str | None
         with services.database.reading() as connection:
             if accounts.has_any(connection):
                 return
-        hashed = PasswordHasher().hash(password)
+        hashed = passwords.hashed(password)
         with services.database.writing() as connection:
-            accounts.add_owner(connection, email.strip().lower(), hashed, services.now())
+            accounts.add_owner(connection, email_of(email), hashed, services.now())
     except DBAPIError as error:
         log.warning("first_owner_not_made", error=type(error).__name__)

@@ -13,12 +13,15 @@ from sqlalchemy import Connection
 
 from app.core.causes import Cause
 from app.core.text import storable
-from app.storage import activity, circuits, inbox, links, people, programs, workspaces
+from app.storage import activity, circuits, inbox, links, observations, people, programs, workspaces
 from app.storage.circuits import Broken
 from app.storage.database import is_unreachable
-from app.storage.inbox import Event, Settling
+from app.storage.inbox import Event, NewEvent, Settling
 from app.storage.links import CreationOutcome, Link
-from app.storage.people import PersonRecord
+from app.storage.observations import NewSights
+from app.storage.people import Change, Move, PersonRecord, ReferrerName
+from app.usecases import backfill_outcomes, write_back
+from app.usecases.leave_out_erased import leave_out_erased
 from app.usecases.services import Services
 
 log = structlog.get_logger(__name__)
@@ -32,6 +35,16 @@ class Outcome:
     settling: Settling
     activity: list[dict[str, Any]] = field(default_factory=list)
     people: list[PersonRecord] = field(default_factory=list)
+    sights: NewSights | None = None
+    """What was seen of the one in ``people``, who is watched from now on."""
+    seen: list[tuple[int, NewSights]] = field(default_factory=list)
+    """What was seen of watched leads, by their ids."""
+    changes: list[Change] = field(default_factory=list)
+    moves: set[Move] = field(default_factory=set)
+    referrers: set[ReferrerName] = field(default_factory=set)
+    """Whose counts have changed."""
+    adds: list[NewEvent] = field(default_factory=list)
+    """Work that follows."""
     links: list[Link] = field(default_factory=list)
     creations: list[CreationOutcome] = field(default_factory=list)
     refused: list[dict[str, object]] = field(default_factory=list)
@@ -39,8 +52,8 @@ class Outcome:
     """What turned out to be away, and holds this event."""
     closes: frozenset[str] = frozenset()
     """What was away, and has just done what was asked."""
-    also_leased: str | None = None
-    """A person's lease that was taken on the way, to go with the event's own."""
+    also_leased: set[str] = field(default_factory=set)
+    """People's leases that were taken on the way, to go with the event's own."""
 
 
 def settling(
@@ -82,7 +95,7 @@ def settle(services: Services, owner: str, outcomes: Sequence[Outcome]) -> None:
     """
     try:
         _commit(services, owner, outcomes)
-    except Exception as error:
+    except Exception as error:  # whatever one of them brings up, the others are to be kept
         if is_unreachable(error):
             raise
         for outcome in outcomes:
@@ -93,16 +106,17 @@ def _settle_alone(services: Services, owner: str, outcome: Outcome) -> None:
     """By itself it may be kept: without what is wrong with another, or now that another worker's write is there."""
     try:
         _commit(services, owner, [outcome])
-    except Exception as error:
+    except Exception as error:  # that it can't be kept is a bug of ours: the event itself is not lost, and says so
         if is_unreachable(error):
             raise
-        # What came of the event can't be kept, which is a bug of ours: the event itself is not lost, and says so.
         bare = failed(outcome.event, error)
-        _commit(services, owner, [replace(bare, links=outcome.links, creations=outcome.creations)])
+        facts = {name: getattr(outcome, name) for name in ("links", "creations", "moves", "seen", "also_leased")}
+        _commit(services, owner, [replace(bare, **facts)])
 
 
 def _commit(services: Services, owner: str, outcomes: Sequence[Outcome]) -> None:
     with services.database.writing() as connection:
+        leave_out_erased(connection, services.vault, outcomes)
         released = _record(connection, owner, outcomes, services.now())
     if released:
         services.bell.ring()
@@ -117,17 +131,37 @@ def _record(connection: Connection, owner: str, outcomes: Sequence[Outcome], now
     """
     links.settle_creations(connection, [one for outcome in outcomes for one in outcome.creations])
     links.save_links(connection, [one for outcome in outcomes for one in outcome.links], now)
+    moves = {one for outcome in outcomes for one in outcome.moves}
+    people.move(connection, moves)
+    links.move(connection, moves)
+    observations.save(connection, [one for outcome in outcomes for one in outcome.seen], now)
     links.remember_refused(connection, [one for outcome in outcomes for one in outcome.refused], now)
     ours = inbox.still_ours(connection, owner, [outcome.event.id for outcome in outcomes])
     kept = [outcome for outcome in outcomes if outcome.event.id in ours]
-    people.save(connection, [one for outcome in kept for one in outcome.people], now)
-    activity.record(connection, [{**row, "at": now} for outcome in kept for row in outcome.activity])
+    _keep_people(connection, kept, now)
+    activity.record(
+        connection,
+        [{**row, "at": now, "sync_id": outcome.event.sync_id} for outcome in kept for row in outcome.activity],
+    )
     for broken in {outcome.opens.name: outcome.opens for outcome in kept if outcome.opens}.values():
         circuits.open_(connection, broken, now)
     settlings = _unless_back(connection, [outcome.settling for outcome in kept], now)
     inbox.settle(connection, owner, settlings, now)
-    inbox.release_people(connection, {outcome.also_leased for outcome in outcomes if outcome.also_leased}, owner)
-    return _close(connection, {name for outcome in kept for name in outcome.closes}, now)
+    settled = zip(kept, settlings, strict=True)
+    backfill_outcomes.tell(connection, [(one.event, its, one.activity) for one, its in settled], now)
+    inbox.release_people(connection, {key for outcome in outcomes for key in outcome.also_leased}, owner)
+    added = inbox.add(connection, [one for outcome in kept for one in outcome.adds], now)
+    # Nobody is rung for these: whoever settles stays for what is due in a moment.
+    write_back.ask(connection, {one for outcome in kept for one in outcome.referrers}, now)
+    return _close(connection, {name for outcome in kept for name in outcome.closes}, now) or added > 0
+
+
+def _keep_people(connection: Connection, kept: Sequence[Outcome], now: datetime) -> None:
+    named = [(record, outcome.sights) for outcome in kept for record in outcome.people]
+    ids = people.save(connection, [record for record, _ in named], now)
+    seen = [(one, sights) for one, (_, sights) in zip(ids, named, strict=True) if sights]
+    observations.save(connection, seen, now)
+    people.change_open(connection, [one for outcome in kept for one in outcome.changes], now)
 
 
 def _close(connection: Connection, names: set[str], now: datetime) -> bool:

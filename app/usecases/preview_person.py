@@ -46,14 +46,21 @@ def preview_person(services: Services, campaign_id: int, audience: Audience, pay
     if setup is None:
         raise InvalidRequest("There is no such campaign.", status=404, cause=Cause.NOT_FOUND)
     setup = replace(setup, open_circuits={})  # whoever asks wants to hear it from the vendor
-    person = replace(_person(payload), audience=audience)
+    return foresee(services, setup, replace(_person(payload), audience=audience), audience)
+
+
+def foresee(
+    services: Services, setup: Setup, person: Person, audience: Audience, ways: WaysOut | None = None
+) -> Preview:
+    """What would become of a person of this audience. Raises: ApiError where a vendor can't be asked."""
+    ways = ways or WaysOut(services, setup)
     missing = setup_required(setup.settings(audience))
     if setup.archived:
         return Preview("nothing", Cause.CAMPAIGN_ARCHIVED)
     if missing:
         return Preview("nothing", missing[0])
     if setup.program.state == programs.CONNECTED:
-        person = complete_person(services, WaysOut(services, setup), setup, person)
+        person = complete_person(services, ways, setup, person)
     sending = _sending(services, setup, person, audience)
     drafted = draft_of(sending)
     if drafted.cause is not None:
@@ -61,7 +68,7 @@ def preview_person(services: Services, campaign_id: int, audience: Audience, pay
     if setup.workspace.state != workspaces.CONNECTED:
         cause = Cause(setup.workspace.state_cause or Cause.WORKSPACE_DISCONNECTED)
         return Preview("nothing", cause, draft=creation(drafted, sending.settings), fields=drafted.fields)
-    return _decided(services, sending, drafted)
+    return _decided(ways, sending, drafted)
 
 
 def _person(payload: Mapping[str, Any]) -> Person:
@@ -77,13 +84,13 @@ def _sending(services: Services, setup: Setup, person: Person, audience: Audienc
     with services.database.reading() as connection:
         link = links.links_of(connection, [key]).get(key)
         attempts = links.open_creations(connection, [key]).get(key, ())
-        sent_at = people.sent_at(connection, [key]).get((key, setup.campaign_id, audience.value))
-    return Sending(setup, person, audience, key, None, services.now(), link, attempts, sent_at)
+        times = people.times(connection, [key]).get((key, setup.campaign_id, audience.value), (None, None))
+    return Sending(setup, person, audience, key, None, services.now(), link, attempts, *times)
 
 
-def _decided(services: Services, sending: Sending, drafted: Drafted) -> Preview:
+def _decided(ways: WaysOut, sending: Sending, drafted: Drafted) -> Preview:
     policy = sending.settings.duplicates
-    found = find(sending.setup.intercom(services), sending)
+    found = find(ways.intercom(), sending)
     whole = creation(drafted, sending.settings)
     match decision_about(found, policy):
         case Create():

@@ -17,14 +17,18 @@ from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from app.core.causes import Cause
-from app.core.errors import ApiError, RateLimited, Rejected, Unauthorized
+from app.core.errors import ApiError, Rejected
 from app.core.people import Audience, Person
+from app.integrations.budget import Pace
 from app.integrations.referral_factory import PeoplePage
 from app.storage import inbox, people, programs, readings
+from app.storage.inbox import LEASE
 from app.storage.people import PersonRecord
 from app.storage.readings import ReadAudience, Reading
 from app.usecases.check_connections import check_program
-from app.usecases.process_event import LEASE, person_record
+from app.usecases.pass_by import without_erased
+from app.usecases.reconcile_steps import delay_after
+from app.usecases.records import person_record
 from app.usecases.services import Services
 from schemas.referral_factory import CAMPAIGN_ID
 
@@ -34,8 +38,6 @@ PAGES_A_TURN = 5
 PAGE_LEASE = timedelta(seconds=90)
 """Longer than a page can take: twice 10 s for the budgets, 30 s for the answer, and the database."""
 
-AGAIN_SECONDS = 30.0
-AGAIN_AFTER_REFUSAL_SECONDS = 300.0
 BUSY_SECONDS = 2.0
 
 EASTERNMOST = timedelta(hours=14)
@@ -68,7 +70,7 @@ def _read_page(services: Services, program_id: int) -> bool:
     if reading is None:
         return False
     api = services.vendors.referral_factory(
-        token=services.vault.open(program.token), budget_key=str(program_id), bulk=True
+        token=services.vault.open(program.token), budget_key=str(program_id), pace=Pace.SWEEP
     )
     try:
         page = api.users(reading.cursor)
@@ -93,7 +95,7 @@ def _wait_for_others(services: Services, connection: Connection, reading: Readin
 def _keep(services: Services, connection: Connection, reading: Reading, page: PeoplePage) -> bool:
     """Keep a page's people while nobody else works on them: a webhook of theirs would be kept twice, or be undone."""
     now, owner = services.now(), f"reading:{reading.program_id}"
-    records = _records(reading, page.people)
+    records, _ = without_erased(connection, services.vault, _records(reading, page.people))
     keys = {record.person_key for record in records if record.person_key}
     leased = inbox.lease_people(connection, keys, owner, now, LEASE)
     free = leased == keys
@@ -121,32 +123,12 @@ def _move(services: Services, connection: Connection, reading: Reading, cursor: 
 
 def _put_off(services: Services, program: Row[Any], reading: Reading, error: ApiError) -> None:
     """The page is asked for again: soon, after a refusal later, without a token once the program is connected."""
-    seconds, cause = _delay(services, program, error)
-    due_at = services.now() + timedelta(seconds=seconds)
+    delay = delay_after(error, lambda: not check_program(services, program))
+    due_at, cause = services.now() + timedelta(seconds=delay.seconds), delay.cause or Cause.WAITING_IN_QUEUE
     log.info("campaign_people_not_read", program_id=program.id, cause=cause, error=str(error))
     put_off = readings.start_over if isinstance(error, Rejected) else readings.put_off
     with services.database.writing() as connection:
         put_off(connection, reading, due_at, cause)
-
-
-def _delay(services: Services, program: Row[Any], error: ApiError) -> tuple[float, Cause]:
-    match error:
-        case RateLimited(after=after):
-            return after, Cause.RATE_LIMITED
-        case Unauthorized():
-            return _delay_without_token(services, program), Cause.REFERRAL_FACTORY_UNAUTHORIZED
-        case Rejected():
-            return AGAIN_AFTER_REFUSAL_SECONDS, Cause.REFERRAL_FACTORY_REFUSED
-        case _:
-            return AGAIN_SECONDS, Cause.REFERRAL_FACTORY_UNAVAILABLE
-
-
-def _delay_without_token(services: Services, program: Row[Any]) -> float:
-    """A program that is lost has no turn until it is connected again, and then at once."""
-    try:
-        return AGAIN_AFTER_REFUSAL_SECONDS if check_program(services, program) else 0.0
-    except ApiError:
-        return AGAIN_SECONDS  # nothing is known of the token
 
 
 # Who of a page is kept

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 from app.core.errors import InvalidRequest, NotUnderstood
 from app.core.identity import (
@@ -18,7 +16,8 @@ from app.core.identity import (
 )
 from app.core.signatures import SignatureError, verify_intercom, verify_secret
 from app.core.text import is_storable
-from app.storage import campaigns, workspaces
+from app.storage import erasures
+from app.storage.doors import Door
 from app.storage.inbox import NewEvent, Receipt
 from app.usecases.services import Services
 from schemas import intercom as intercom_format
@@ -26,30 +25,21 @@ from schemas import referral_factory as referral_factory_format
 
 CAMPAIGN_TOPICS = ("joined", "qualified", "reward-issued")
 
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """The campaign a webhook address belongs to, and the secrets that open it now."""
-
-    campaign_id: int
-    workspace_id: int
-    secrets: tuple[str, ...]
+# How one sender proves itself: raises SignatureError where none of the secrets does it.
+Proof = Callable[[Sequence[str]], None]
 
 
 def campaign_door(services: Services, key: str, topic: str) -> Door:
     """Raises: InvalidRequest 404 for an unknown key or topic."""
-    if topic in CAMPAIGN_TOPICS and is_storable(key):
-        with services.database.reading() as connection:
-            campaign = campaigns.by_webhook_key(connection, key)
-        if campaign is not None:
-            secrets = _valid(services, campaign.webhook_secret, campaign.former_secret, campaign.former_until)
-            return Door(campaign.id, campaign.workspace_id, secrets)
-    raise InvalidRequest(
-        "There is no such webhook address. Copy it from the campaign's page; it ends in joined, qualified or "
-        "reward-issued.",
-        status=404,
-        cause="not_found",
-    )
+    door = services.doors.of_campaign(key) if topic in CAMPAIGN_TOPICS and is_storable(key) else None
+    if door is None:
+        raise InvalidRequest(
+            "There is no such webhook address. Copy it from the campaign's page; it ends in joined, qualified or "
+            "reward-issued.",
+            status=404,
+            cause="not_found",
+        )
+    return door
 
 
 def receive_from_referral_factory(
@@ -63,18 +53,13 @@ def receive_from_referral_factory(
     secret: str | None,
 ) -> Receipt:
     """Raises: InvalidRequest 401; TimeoutError or DBAPIError where the database is away."""
-    try:
-        verify_secret(secret, door.secrets)
-    except SignatureError as error:
-        raise InvalidRequest(
-            "The webhook secret is missing or wrong. Send it in the header X-Referloop-Secret.",
-            status=401,
-            cause="unauthenticated",
-        ) from error
-    return _keep(
-        services,
-        NewEvent(
-            dedupe_key=content_key(door.campaign_id, topic, payload),
+
+    def event(door: Door) -> NewEvent:
+        key = content_key(door.campaign_id or 0, topic, payload)
+        mark = erasures.mark_of(door.erasure_key, services.vault)
+        return NewEvent(
+            dedupe_key=key,
+            erased_as=mark.event(key) if mark is not None else None,
             source="referral_factory",
             topic=topic,
             workspace_id=door.workspace_id,
@@ -83,60 +68,90 @@ def receive_from_referral_factory(
             content_type=content_type,
             payload=body,
             received_at=services.now(),
-        ),
-    )
+            came_by=door,
+        )
+
+    find = partial(services.doors.of_campaign, door.address)
+    receipt = _let_in(services, find, lambda secrets: verify_secret(secret, secrets), event)
+    if receipt is None:
+        raise InvalidRequest(
+            "The webhook secret is missing or wrong. Send it in the header X-Referloop-Secret.",
+            status=401,
+            cause="unauthenticated",
+        )
+    return receipt
 
 
 def receive_from_intercom(
     services: Services, *, body: bytes, payload: Mapping[str, Any], signature: str | None
 ) -> Receipt:
-    """Raises: InvalidRequest 401; TimeoutError or DBAPIError where the database is away."""
+    """By the workspace that the body names, where its secret signed it; a disconnected one is still verified.
+
+    Raises: InvalidRequest 401; TimeoutError or DBAPIError where the database is away.
+    """
     app_id = str(payload.get("app_id") or "")
-    workspace_id = _verified_workspace(services, app_id, body, signature)
     notification_id = payload.get("id")
-    return _keep(
-        services,
-        NewEvent(
+
+    def event(door: Door) -> NewEvent:
+        return NewEvent(
             dedupe_key=notification_key(app_id, str(notification_id) if notification_id else None, body),
             source="intercom",
             topic=_topic(payload.get("topic")),
-            workspace_id=workspace_id,
+            workspace_id=door.workspace_id,
             campaign_id=None,
-            person_key=_about(workspace_id, payload),
+            person_key=_about(door.workspace_id, payload),
             content_type="application/json",
             payload=body,
             received_at=services.now(),
-        ),
-    )
+            came_by=door,
+        )
 
-
-def _verified_workspace(services: Services, app_id: str, body: bytes, signature: str | None) -> int:
-    """The workspace that the body names and whose secret signed it; a disconnected one is still verified."""
-    with services.database.reading() as connection:
-        workspace = workspaces.by_app_id(connection, app_id) if is_storable(app_id) else None
-    if workspace is not None:
-        secrets = _valid(services, workspace.client_secret, workspace.former_client_secret, workspace.former_until)
-        with suppress(SignatureError):
-            verify_intercom(body, signature, secrets)
-            return int(workspace.id)
-    raise InvalidRequest(
-        "The signature does not fit a connected workspace. Check its client secret.",
-        status=401,
-        cause="unauthenticated",
-    )
-
-
-def _keep(services: Services, event: NewEvent) -> Receipt:
-    receipt = services.intake.keep(event)
-    services.metrics.received(event.source, receipt.duplicate)
-    services.bell.ring()
+    receipt = None
+    if is_storable(app_id):
+        find = partial(services.doors.of_workspace, app_id)
+        receipt = _let_in(services, find, lambda secrets: verify_intercom(body, signature, secrets), event)
+    if receipt is None:
+        raise InvalidRequest(
+            "The signature does not fit a connected workspace. Check its client secret.",
+            status=401,
+            cause="unauthenticated",
+        )
     return receipt
 
 
-def _valid(services: Services, sealed: str | None, former: str | None, until: datetime | None) -> tuple[str, ...]:
-    """The secret, and the one before it as long as that is accepted."""
-    still = former if until is not None and until > services.now() else None
-    return tuple(services.vault.open(one) for one in (sealed, still) if one)
+class Finds(Protocol):
+    def __call__(self, *, anew: bool) -> Door | None: ...
+
+
+def _let_in(services: Services, find: Finds, proof: Proof, event: Callable[[Door], NewEvent]) -> Receipt | None:
+    """``None`` for who is refused. A remembered door that refuses, or stands so no more, is looked at anew: a secret
+    that was made just now opens at once, and one that was revoked opens nowhere any more."""
+    for anew in (False, True):
+        door = find(anew=anew)
+        if door is None:
+            break
+        if _opens(services, door, proof):
+            receipt = services.intake.keep(event(door))
+            if receipt is not None:
+                return _told(services, door, receipt)
+    return None
+
+
+def _opens(services: Services, door: Door, proof: Proof) -> bool:
+    """By its secret, or the one before it as long as that is accepted."""
+    still = door.former_until is not None and door.former_until > services.now()
+    sealed = (door.secret, door.former_secret if still else None)
+    try:
+        proof(tuple(services.vault.open(one) for one in sealed if one))
+    except SignatureError:
+        return False
+    return True
+
+
+def _told(services: Services, door: Door, receipt: Receipt) -> Receipt:
+    services.metrics.received("intercom" if door.campaign_id is None else "referral_factory", receipt.duplicate)
+    services.bell.ring()
+    return receipt
 
 
 MOST_TOPIC = 100
@@ -144,7 +159,10 @@ MOST_TOPIC = 100
 
 def _topic(topic: object) -> str:
     """As sent, within what a column and a page can bear; no control characters, which PostgreSQL refuses."""
-    return "".join(c for c in str(topic or "")[:MOST_TOPIC] if c.isprintable() and is_storable(c))
+    told = str(topic or "")[:MOST_TOPIC]
+    if told.isprintable() and is_storable(told):
+        return told
+    return "".join(c for c in told if c.isprintable() and is_storable(c))
 
 
 def _whose(door: Door, payload: Mapping[str, Any]) -> str | None:
@@ -155,14 +173,14 @@ def _whose(door: Door, payload: Mapping[str, Any]) -> str | None:
     if person.email:
         return person_key(door.workspace_id, person.email)
     name = person.referral_factory_id or person.code
-    return referral_factory_key(door.campaign_id, name) if name else None
+    return referral_factory_key(door.campaign_id or 0, name) if name else None
 
 
 def _about(workspace_id: int, payload: Mapping[str, Any]) -> str | None:
     try:
-        notification = intercom_format.notification_from(payload)
+        contact_id, email = intercom_format.named_in(payload)
     except NotUnderstood:
         return None
-    if notification.email:
-        return person_key(workspace_id, notification.email)
-    return contact_key(workspace_id, notification.contact_id) if notification.contact_id else None
+    if email:
+        return person_key(workspace_id, email)
+    return contact_key(workspace_id, contact_id) if contact_id else None

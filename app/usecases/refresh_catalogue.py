@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row
 
+from app.core.access import Change
 from app.core.attributes import attribute_at
 from app.core.audiences import Attribute, AttributeType, Catalogue
 from app.core.causes import Cause
 from app.core.errors import FieldError, InvalidRequest, Rejected, Unauthorized
 from app.core.people import CUSTOM
 from app.integrations.intercom import Intercom
-from app.storage import circuits, workspaces
+from app.storage import audit_log, circuits, workspaces
 from app.storage.circuits import permission_circuit
 from app.usecases.services import Services
 from app.usecases.setups import intercom_of
@@ -121,7 +122,7 @@ def refresh_attributes(services: Services, workspace_id: int) -> Catalogue:
 
 
 def create_attribute(
-    services: Services, workspace_id: int, *, name: str, type_: AttributeType, options: Sequence[str]
+    services: Services, workspace_id: int, actor: str, *, name: str, type_: AttributeType, options: Sequence[str]
 ) -> Attribute:
     """Make an attribute in Intercom, and keep it.
 
@@ -141,6 +142,12 @@ def create_attribute(
     except Rejected as error:
         fault = FieldError("/name", Cause.VALUE_REFUSED_BY_INTERCOM, str(error))
         raise InvalidRequest(str(error), cause=Cause.VALUE_REFUSED_BY_INTERCOM, errors=(fault,)) from error
+    with services.database.writing() as connection:
+        after = {"type": type_.value, "options": list(options)}
+        subject = f"workspace:{workspace_id}"
+        audit_log.record(
+            connection, services.now(), actor, Change.ATTRIBUTE_CREATED, subject, name=made.path, after=after
+        )
     catalogue = refresh_attributes(services, workspace_id)
     # Should the list lag behind, what was answered is as good.
     return catalogue.get(made.path, made)

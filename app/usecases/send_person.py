@@ -6,12 +6,10 @@ kept also where a later step fails.
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from functools import partial
 
-from app.core.audiences import CampaignRules, Catalogue, Duplicates
+from app.core.audiences import Duplicates
 from app.core.causes import Cause
 from app.core.duplicates import (
     Create,
@@ -27,33 +25,29 @@ from app.core.duplicates import (
     not_restorable,
     provenance,
 )
-from app.core.errors import ApiError, InvalidRequest, Rejected, Unavailable
-from app.core.identity import value_digest
-from app.core.mapping import EMAIL, Drafted, FieldResult, compare, creation, draft, target_cause, update
-from app.core.people import Contact, ContactDraft, Person, Scalar, normalised_email
-from app.core.refusals import Refusal, attempts, named_attribute
-from app.integrations.intercom import Conflict, Gone, Intercom, NotRestorable
+from app.core.errors import ApiError, Rejected, Unavailable
+from app.core.mapping import Drafted, FieldResult, creation, draft, update
+from app.core.people import Contact, ContactDraft, Person, normalised_email
+from app.core.refusals import Refusal
+from app.integrations.intercom import Conflict, Intercom, NotRestorable
 from app.storage.creations import NewCreation
 from app.storage.links import CreationOutcome, Link
 from app.usecases.find_contact import MOST_TURNS, Found, Sending, find, read, recorded, searched
-from app.usecases.refresh_catalogue import refresh_attributes
 from app.usecases.services import Services
 from app.usecases.ways_out import WaysOut
-
-REFUSALS_LAST = timedelta(minutes=15)
+from app.usecases.write_contact import Notes, WentAwayError, fields_of, refusal, without_refused, write_contact
 
 OVERTAKEN_SECONDS = 1
 
 
 @dataclass(slots=True)
-class Trail:
+class Trail(Notes):
     """What became true while a person was sent, to be kept whatever comes after."""
 
     link: Link | None = None
-    contact: Contact | None = None
     creations: list[CreationOutcome] = field(default_factory=list)
-    refused: list[dict[str, object]] = field(default_factory=list)
-    results: dict[str, FieldResult] = field(default_factory=dict)
+    made_here: bool = False
+    """The contact was made for this campaign and audience, now or in an attempt before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +94,7 @@ def send_person(services: Services, ways: WaysOut, sending: Sending, trail: Trai
 def draft_of(sending: Sending) -> Drafted:
     """What the mapping makes of the person, without what Intercom refused lately."""
     setup = sending.setup
-    drafted = draft(sending.person, sending.settings, setup.catalogue, setup.rules)
-    refused = {
-        path
-        for path, value in drafted.values.items()
-        if path != EMAIL and (path, value_digest(value)) in setup.refused
-    }
-    if not refused:
-        return drafted
-    return replace(
-        drafted,
-        values={path: value for path, value in drafted.values.items() if path not in refused},
-        fields=tuple(
-            FieldResult(one.to, cause=Cause.VALUE_REFUSED_BY_INTERCOM) if one.to in refused else one
-            for one in drafted.fields
-        ),
-    )
+    return without_refused(draft(sending.person, sending.settings, setup.catalogue, setup.rules), setup)
 
 
 def _settle_open_creations(sending: Sending, found: Found, trail: Trail) -> None:
@@ -186,47 +165,16 @@ def _create(
     services: Services, intercom: Intercom, sending: Sending, drafted: Drafted, trail: Trail
 ) -> Sent | Conflict:
     try:
-        written = _write(services, intercom, sending, creation(drafted, sending.settings), None, trail)
-    except _WentAwayError:
+        made = partial(_create_once, services, intercom, sending, trail=trail)
+        written = write_contact(services, intercom, sending.setup, creation(drafted, sending.settings), made, trail)
+    except WentAwayError:
         # Somebody archived or merged it between its creation and the rest of its fields.
-        return Sent("created", Cause.CONTACT_ARCHIVED, contact=trail.contact, fields=_fields(drafted, trail))
+        return Sent("created", Cause.CONTACT_ARCHIVED, contact=trail.contact, fields=fields_of(drafted, trail))
     if isinstance(written, Conflict):
         return written
     if written is None:
         return Sent("skipped", Cause.VALUE_REFUSED_BY_INTERCOM, "Intercom refused the email itself.")
-    return Sent("created", contact=written, fields=_fields(drafted, trail))
-
-
-def _write(
-    services: Services,
-    intercom: Intercom,
-    sending: Sending,
-    whole: ContactDraft,
-    contact: Contact | None,
-    trail: Trail,
-) -> Contact | Conflict | None:
-    """Get a draft to Intercom without exactly the values that it refuses, creating where there is no contact yet.
-
-    ``None`` where not even the email passes. Raises: _WentAwayError, ApiError.
-    """
-    driver = attempts(whole)
-    try:
-        to_write = next(driver)
-        while True:
-            if contact is None:
-                written = _create_once(services, intercom, sending, to_write, trail)
-            else:
-                written = _update_once(services, intercom, sending, contact, to_write, trail)
-            if isinstance(written, Conflict):
-                return written
-            if isinstance(written, Contact):
-                contact = trail.contact = written
-                _note_ignored(trail, to_write, contact, sending.setup.catalogue)
-            to_write = driver.send(written if isinstance(written, Refusal) else None)
-    except StopIteration as end:
-        for path in end.value.refused:
-            _note_refused(services, sending, path, whole.values[path], Cause.VALUE_REFUSED_BY_INTERCOM, trail)
-    return contact
+    return Sent("created", contact=written, fields=fields_of(drafted, trail))
 
 
 def _create_once(
@@ -238,7 +186,7 @@ def _create_once(
         made = intercom.create(to_write)
     except Rejected as error:
         trail.creations.append(CreationOutcome(creation_id, "refused", None))
-        return _refusal(services, sending, to_write, error, trail)
+        return refusal(services, sending.setup, to_write, error, trail)
     except ApiError as error:
         if not (isinstance(error, Unavailable) and error.sent):
             trail.creations.append(CreationOutcome(creation_id, "refused", None))
@@ -248,6 +196,7 @@ def _create_once(
     else:
         trail.creations.append(CreationOutcome(creation_id, "created", made.id))
         trail.link = _link(sending, made, Provenance.MADE_HERE)
+        trail.made_here = True
     return made
 
 
@@ -310,87 +259,20 @@ def _update(
     """Write what is to be written to an existing contact; ``None`` where it went away meanwhile."""
     contact = match.contact
     trail.contact, trail.link = contact, _link(sending, contact, made)
+    trail.seen, trail.made_here = [contact], made is Provenance.MADE_HERE
     again = sending.sent_at is not None and sending.settings.duplicates is Duplicates.UPDATE
     mode = Duplicates.UPDATE if again else decision.mode  # our own contact, and the person has changed since
     whole = update(drafted, contact, mode, sending.setup.catalogue)
     if whole.values:
         ways.before_writing()
         try:
-            written = _write(services, ways.intercom(), sending, whole, contact, trail)
-        except _WentAwayError:
+            written = write_contact(services, ways.intercom(), sending.setup, whole, contact, trail)
+        except WentAwayError:
             trail.contact = trail.link = None
             return None
         contact = written if isinstance(written, Contact) else contact
     detail = f"Also with this email: {', '.join(match.others)}" if match.others else None
-    return Sent(decision.outcome.value, detail=detail, contact=contact, fields=_fields(drafted, trail))
-
-
-class _WentAwayError(Exception):
-    """The contact was merged, archived or deleted between reading and writing."""
-
-
-def _update_once(
-    services: Services, intercom: Intercom, sending: Sending, contact: Contact, to_write: ContactDraft, trail: Trail
-) -> Contact | Refusal:
-    try:
-        updated = intercom.update(contact.id, to_write)
-    except Rejected as error:
-        return _refusal(services, sending, to_write, error, trail)
-    if isinstance(updated, Gone | Conflict):
-        raise _WentAwayError
-    return updated
-
-
-def _refusal(services: Services, sending: Sending, to_write: ContactDraft, error: Rejected, trail: Trail) -> Refusal:
-    """What a 400 or 422 names. One that says an attribute does not exist shows our catalogue to be out of date."""
-    path = next((one for one in error.fields if one in to_write.values), None) or named_attribute(
-        str(error), error.code, to_write.values.keys()
-    )
-    if path is not None and _DOES_NOT_EXIST.search(str(error)):
-        cause = _cause_by_now(services, sending, path)
-        _note_refused(services, sending, path, to_write.values[path], cause, trail)
-    return Refusal(path)
-
-
-def _cause_by_now(services: Services, sending: Sending, path: str) -> Cause:
-    """Why the attribute can't be written, by the catalogue as Intercom has it now."""
-    catalogue: Catalogue = {}
-    with suppress(ApiError, InvalidRequest):  # the person matters more than the better word
-        catalogue = refresh_attributes(services, sending.setup.workspace.id)
-    cause = target_cause(path, catalogue, CampaignRules(extended_types=True), trigger=None)
-    return cause or Cause.ATTRIBUTE_UNKNOWN
-
-
-_DOES_NOT_EXIST = re.compile(r"does(?: not|n't) exist", re.IGNORECASE)
-
-
-def _note_refused(services: Services, sending: Sending, path: str, value: Scalar, cause: Cause, trail: Trail) -> None:
-    """Name the field in the activity, and leave this value out for a while: a bad rule costs no storm of calls."""
-    if path in trail.results:
-        return
-    trail.results[path] = FieldResult(path, cause=cause)
-    if path != EMAIL:
-        trail.refused.append(
-            {
-                "workspace_id": sending.setup.workspace.id,
-                "path": path,
-                "value_digest": value_digest(value),
-                "until": services.now() + REFUSALS_LAST,
-            }
-        )
-
-
-def _note_ignored(trail: Trail, written: ContactDraft, reply: Contact, catalogue: Catalogue) -> None:
-    """Compare the reply with what was sent: Intercom answers 200 for fields that it ignores."""
-    for ignored in compare(written, reply, catalogue):
-        trail.results[ignored.to] = FieldResult(ignored.to, cause=ignored.cause)
-
-
-def _fields(drafted: Drafted, trail: Trail) -> tuple[FieldResult, ...]:
-    """One result a row, and one for the initial value where something is to be said of it."""
-    rows = tuple(trail.results.get(one.to, one) if one.cause is None else one for one in drafted.fields)
-    named = {one.to for one in rows}
-    return rows + tuple(result for path, result in trail.results.items() if path not in named)
+    return Sent(decision.outcome.value, detail=detail, contact=contact, fields=fields_of(drafted, trail))
 
 
 def _link(sending: Sending, contact: Contact, made: Provenance) -> Link:

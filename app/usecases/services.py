@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from app.integrations.alerting import Way
+from app.integrations.budget import Pace
 from app.integrations.intercom import Intercom
 from app.integrations.referral_factory import ReferralFactory
 from app.queue import Bell
 from app.storage.creations import NewCreation
 from app.storage.database import Database
+from app.storage.doors import Doors
 from app.storage.inbox import NewEvent, Receipt
 from app.storage.vault import Vault
 
 
 class Keeps(Protocol):
-    """The inbox's door: returns once the event is committed."""
+    """The inbox's door: returns once the event is committed; ``None`` where what it came by is another door now."""
 
-    def keep(self, event: NewEvent) -> Receipt: ...
+    def keep(self, event: NewEvent) -> Receipt | None: ...
 
 
 class Records(Protocol):
@@ -37,10 +40,11 @@ class Vendors(Protocol):
     regions_differ: bool
     """Whether a workspace's region decides where it is asked for; one address may stand for all of them."""
 
-    def intercom(self, *, region: str, token: str, budget_key: str | None) -> Intercom: ...
+    def intercom(self, *, region: str, token: str, budget_key: str | None, pace: Pace = Pace.LIVE) -> Intercom:
+        """Any other pace yields to live work."""
 
-    def referral_factory(self, *, token: str, budget_key: str | None, bulk: bool = False) -> ReferralFactory:
-        """With ``bulk``, a way that yields to live work and takes at most a tenth of the budget."""
+    def referral_factory(self, *, token: str, budget_key: str | None, pace: Pace = Pace.LIVE) -> ReferralFactory:
+        """Any other pace yields to live work; a sweep takes at most a tenth of the budget besides."""
 
 
 class Metrics(Protocol):
@@ -52,15 +56,21 @@ class Metrics(Protocol):
 
     def activity(self, verb: str, outcome: str, cause: str | None) -> None: ...
 
+    def reconciled(self, kind: str, found: int, calls: int) -> None: ...
+
+    def synced(self, outcomes: Mapping[str, int], seconds: float) -> None: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     database: Database
     vault: Vault
+    doors: Doors
     intake: Keeps
     creations: Records
     vendors: Vendors
     bell: Bell
+    bulk_bell: Bell
     metrics: Metrics
     now: Callable[[], datetime]
     random: Callable[[], float]
@@ -68,3 +78,6 @@ class Services:
     index_delay: timedelta
     retry_schedule: tuple[int, ...]
     retention: timedelta
+    reconcile_interval: timedelta
+    sync_interval: timedelta
+    alert_ways: tuple[Way, ...] = ()

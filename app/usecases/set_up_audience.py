@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
+from app.core.access import Change, difference
 from app.core.audiences import AudienceSettings, CampaignRules, Catalogue
 from app.core.causes import Cause
 from app.core.errors import FieldError, InvalidRequest
 from app.core.people import Audience
 from app.core.setup import SettingsCheck, check_settings, link_attributes
-from app.storage import campaigns, readings, workspaces
+from app.storage import audit_log, campaigns, readings, reconciles, workspaces
 from app.usecases.services import Services
 from schemas.audiences import Reading, audience_settings_from, document_from, read_audience
 
@@ -52,26 +53,34 @@ def audience_of(services: Services, campaign_id: int, audience: Audience) -> Sho
     """
     with services.database.reading() as connection:
         around = surroundings(connection, campaign_id)
-    return _shown(around, audience, around.newest.get(audience))
+    return shown_audience(around, audience, around.newest.get(audience))
 
 
 def keep_audience(
-    services: Services, campaign_id: int, audience: Audience, body: object, changed_by: str
+    services: Services,
+    campaign_id: int,
+    audience: Audience,
+    body: object,
+    changed_by: str,
+    expected: int | None = None,
 ) -> ShownAudience:
     """Check settings in their wire form and keep them as a new version, unless they are what holds already.
+    ``expected`` is the version that they were made from, ``None`` where whatever holds may be replaced.
 
-    Raises: InvalidRequest 404; 422 with every fault; 409 where somebody else has just changed them.
+    Raises: InvalidRequest 404; 422 with every fault; 409 where somebody else has changed them since.
     """
     reading = read_audience(body)
     try:
         with services.database.writing() as connection:
+            campaigns.lock(connection, campaign_id)  # what is read now is what is replaced
             around = surroundings(connection, campaign_id)
+            refuse_overtaken(around, audience, expected)
             refuse_faulty(faults(around, audience, reading))
             keep_version(connection, around, audience, reading.settings, services.now(), changed_by)
             newest = campaigns.audience(connection, campaign_id, audience)
     except IntegrityError as error:
         raise changed_meanwhile() from error
-    return _shown(around, audience, newest)
+    return shown_audience(around, audience, newest)
 
 
 def versions_of(
@@ -115,14 +124,22 @@ def changed_meanwhile() -> InvalidRequest:
     return InvalidRequest("Somebody else has changed these settings at the same moment. Read them again.", status=409)
 
 
+def refuse_overtaken(around: Surroundings, audience: Audience, expected: int | None) -> None:
+    """Raises: InvalidRequest 409 where another version holds than the expected one; 0 is none yet."""
+    newest = around.newest.get(audience)
+    if expected is not None and expected != (newest.version if newest is not None else 0):
+        raise changed_meanwhile()
+
+
 def faults(around: Surroundings, audience: Audience, reading: Reading, pointer: str = "") -> list[FieldError]:
     """All that is wrong: what could not be read, and what can't be done, under ``pointer``."""
-    check = _checked(around, audience, reading.settings)
+    check = checked(around, audience, reading.settings)
     found = [*reading.errors, *(_placed(fault, reading.places) for fault in check.errors)]
     return [FieldError(pointer + fault.pointer, fault.cause, fault.detail) for fault in found]
 
 
-def _checked(around: Surroundings, audience: Audience, settings: AudienceSettings) -> SettingsCheck:
+def checked(around: Surroundings, audience: Audience, settings: AudienceSettings) -> SettingsCheck:
+    """What there is to say of settings, as they would hold here."""
     labels = around.campaign.fields.get(audience.value)
     return check_settings(settings, audience, around.catalogue, around.rules, known_meta=labels)
 
@@ -155,6 +172,7 @@ def keep_version(
     changed_by: str,
 ) -> None:
     """A new version, unless nothing has changed; the first that is complete has the audience's people read.
+    By a new rule, what was seen before may decide, so all watched leads are looked at again.
 
     Raises: sqlalchemy.exc.IntegrityError where another change was first.
     """
@@ -163,7 +181,7 @@ def keep_version(
     # As text: to Python 1, 1.0 and True are equal.
     if newest is not None and _text(newest.settings) == _text(document):
         return
-    complete = not _checked(around, audience, settings).setup_required
+    complete = not checked(around, audience, settings).setup_required
     campaigns.add_audience_version(
         connection,
         around.campaign.id,
@@ -173,17 +191,32 @@ def keep_version(
         changed_at=now,
         changed_by=changed_by,
     )
+    before, after = difference(newest.settings if newest is not None else {}, document)
+    audit_log.record(
+        connection,
+        now,
+        changed_by,
+        Change.AUDIENCE_CHANGED,
+        f"campaign:{around.campaign.id}",
+        name=f"{around.campaign.name}: {audience.value}",
+        before=before,
+        after=after,
+    )
     if complete:
         readings.ask(connection, around.campaign.id, audience.value, now)
+    former = newest.settings.get("qualification") if newest is not None else None
+    if document["qualification"] and _text(document["qualification"]) != _text(former or {}):
+        reconciles.ask(connection, reconciles.INTERCOM, around.campaign.workspace_id, now)
 
 
 def _text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, sort_keys=True)
 
 
-def _shown(around: Surroundings, audience: Audience, row: Row[Any] | None) -> ShownAudience:
+def shown_audience(around: Surroundings, audience: Audience, row: Row[Any] | None) -> ShownAudience:
+    """A version, and what there is to say of it today."""
     settings = audience_settings_from(row.settings) if row is not None else AudienceSettings()
-    check = _checked(around, audience, settings)
+    check = checked(around, audience, settings)
     shared = link_attributes(settings) & around.links_elsewhere
     warnings = [Cause(fault.cause) for fault in check.errors]
     warnings += check.warnings

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
+from app.core.access import REPLACED, Change, difference
 from app.core.causes import Cause
 from app.core.errors import FieldError, InvalidRequest
-from app.storage import campaigns, programs, workspaces
+from app.storage import audit_log, campaigns, programs, workspaces
 from app.usecases.connect_program import way_to
 from app.usecases.services import Services
 from schemas.referral_factory import Campaign
@@ -43,7 +44,7 @@ class WithSecret:
     former_until: datetime | None = None
 
 
-def create_campaign(services: Services, new: NewCampaign) -> WithSecret:
+def create_campaign(services: Services, new: NewCampaign, actor: str) -> WithSecret:
     """Tie a campaign to a workspace. An archived one is taken up again, with its settings and another secret.
 
     Raises:
@@ -64,7 +65,7 @@ def create_campaign(services: Services, new: NewCampaign) -> WithSecret:
         with services.database.writing() as connection:
             former = campaigns.by_referral_factory_id(connection, new.program_id, found.referral_factory_id)
             if former is not None:
-                return _take_up(services, connection, former, columns, secret)
+                return _take_up(services, connection, former, columns, secret, actor)
             campaign_id = campaigns.add(
                 connection,
                 webhook_key=secrets.token_urlsafe(KEY_BYTES),
@@ -72,19 +73,39 @@ def create_campaign(services: Services, new: NewCampaign) -> WithSecret:
                 created_at=services.now(),
                 **columns,
             )
+            _record(services, connection, actor, Change.CAMPAIGN_CREATED, None, campaign_id)
     except IntegrityError as error:
         raise _set_up_already() from error
     return WithSecret(campaign_id, secret)
 
 
 def _take_up(
-    services: Services, connection: Connection, former: Row[Any], columns: dict[str, Any], secret: str
+    services: Services, connection: Connection, former: Row[Any], columns: dict[str, Any], secret: str, actor: str
 ) -> WithSecret:
     if former.archived_at is None:
         raise _set_up_already()
     until = services.now() + FORMER_SECRET_LASTS
     campaigns.change(connection, former.id, archived_at=None, **columns, **_rotated(services, former, secret, until))
+    _record(services, connection, actor, Change.CAMPAIGN_CREATED, former, former.id)
     return WithSecret(former.id, secret, until)
+
+
+def _record(
+    services: Services, connection: Connection, actor: str, kind: Change, former: Row[Any] | None, campaign_id: int
+) -> None:
+    """The log is told what people know of a campaign, and of its webhook's secret that it is another one now."""
+    kept = campaigns.get(connection, campaign_id)
+    assert kept is not None  # noqa: S101 - nobody removes it
+    before, after = difference(_told(former) if former is not None else {}, _told(kept))
+    if former is not None and former.webhook_secret != kept.webhook_secret:
+        after["webhook_secret"] = REPLACED
+    subject = f"campaign:{campaign_id}"
+    audit_log.record(connection, services.now(), actor, kind, subject, name=kept.name, before=before, after=after)
+
+
+def _told(campaign: Row[Any]) -> dict[str, Any]:
+    told = ("name", "user_limit", "extended_types", "crm_fields", *TIES)
+    return {**{name: campaign._mapping[name] for name in told}, "archived": campaign.archived_at is not None}
 
 
 def _set_up_already() -> InvalidRequest:
@@ -122,7 +143,7 @@ def _as_found(program_id: int, found: Campaign) -> dict[str, Any]:
     }
 
 
-def change_campaign(services: Services, campaign_id: int, changes: Mapping[str, Any]) -> None:
+def change_campaign(services: Services, campaign_id: int, changes: Mapping[str, Any], actor: str) -> None:
     """Change some of the fields of ``NewCampaign``. What is known of it in Referral Factory is read anew where it is
     another one now.
 
@@ -141,6 +162,7 @@ def change_campaign(services: Services, campaign_id: int, changes: Mapping[str, 
     try:
         with services.database.writing() as connection:
             campaigns.change(connection, campaign_id, **columns)
+            _record(services, connection, actor, Change.CAMPAIGN_CHANGED, campaign, campaign_id)
     except IntegrityError as error:
         raise _set_up_already() from error
 
@@ -148,7 +170,7 @@ def change_campaign(services: Services, campaign_id: int, changes: Mapping[str, 
 TIES = ("program_id", "referral_factory_id", "workspace_id")
 
 
-def archive_campaign(services: Services, campaign_id: int) -> None:
+def archive_campaign(services: Services, campaign_id: int, actor: str) -> None:
     """Its webhook goes on answering, and its events settle without effect; settings and history stay.
 
     Raises: InvalidRequest 404.
@@ -157,9 +179,10 @@ def archive_campaign(services: Services, campaign_id: int) -> None:
     if campaign.archived_at is None:
         with services.database.writing() as connection:
             campaigns.change(connection, campaign_id, archived_at=services.now())
+            _record(services, connection, actor, Change.CAMPAIGN_ARCHIVED, campaign, campaign_id)
 
 
-def rotate_secret(services: Services, campaign_id: int, *, revoke_former: bool) -> WithSecret:
+def rotate_secret(services: Services, campaign_id: int, actor: str, *, revoke_former: bool) -> WithSecret:
     """Another webhook secret; the former one is accepted for a day, or ends at once.
 
     Raises: InvalidRequest 404.
@@ -169,6 +192,7 @@ def rotate_secret(services: Services, campaign_id: int, *, revoke_former: bool) 
     until = None if revoke_former else services.now() + FORMER_SECRET_LASTS
     with services.database.writing() as connection:
         campaigns.change(connection, campaign_id, **_rotated(services, campaign, secret, until))
+        _record(services, connection, actor, Change.WEBHOOK_SECRET_ROTATED, campaign, campaign_id)
     return WithSecret(campaign_id, secret, until)
 
 

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Row
 
 from app.core.audiences import AudienceSettings, CampaignRules, Catalogue
 from app.core.people import Audience
+from app.integrations.budget import Pace
 from app.integrations.intercom import Intercom
 from app.integrations.referral_factory import ReferralFactory
-from app.storage import campaigns, circuits, links, programs, workspaces
+from app.storage import campaigns, circuits, links, programs, syncs, workspaces
 from app.usecases.services import Services
 from schemas.audiences import audience_settings_from
 
@@ -35,23 +36,25 @@ class Setup:
     refused: frozenset[tuple[str, str]]
     open_circuits: Mapping[str, str]
     """What is away at the moment, by the circuit's name, and the cause."""
+    synced: bool = False
+    """Whether a sync has made referrers, to whose contacts it writes back."""
 
     def settings(self, audience: Audience) -> AudienceSettings:
         return self.audiences.get(audience, AudienceSettings())
 
-    def intercom(self, services: Services) -> Intercom:
-        return intercom_of(services, self.workspace)
+    def intercom(self, services: Services, pace: Pace = Pace.LIVE) -> Intercom:
+        return intercom_of(services, self.workspace, pace)
 
-    def referral_factory(self, services: Services) -> ReferralFactory:
+    def referral_factory(self, services: Services, pace: Pace = Pace.LIVE) -> ReferralFactory:
         return services.vendors.referral_factory(
-            token=services.vault.open(self.program.token), budget_key=str(self.program.id)
+            token=services.vault.open(self.program.token), budget_key=str(self.program.id), pace=pace
         )
 
 
-def intercom_of(services: Services, workspace: Row[Any]) -> Intercom:
+def intercom_of(services: Services, workspace: Row[Any], pace: Pace = Pace.LIVE) -> Intercom:
     """The way to a connected workspace."""
     return services.vendors.intercom(
-        region=workspace.region, token=services.vault.open(workspace.token), budget_key=str(workspace.id)
+        region=workspace.region, token=services.vault.open(workspace.token), budget_key=str(workspace.id), pace=pace
     )
 
 
@@ -64,6 +67,7 @@ def load_setups(connection: Connection, campaign_ids: Collection[int], now: date
     catalogues = {one: workspaces.catalogue(connection, one) for one in spaces}
     refused = {one: links.refused(connection, one, now) for one in spaces}
     open_circuits = circuits.open_names(connection)
+    synced = syncs.synced_campaigns(connection, [row.id for row in rows])
     setups = {}
     for row in rows:
         workspace, program = spaces[row.workspace_id], accounts[row.program_id]
@@ -85,5 +89,6 @@ def load_setups(connection: Connection, campaign_ids: Collection[int], now: date
             catalogue=catalogues[row.workspace_id],
             refused=refused[row.workspace_id],
             open_circuits=open_circuits,
+            synced=row.id in synced,
         )
     return setups

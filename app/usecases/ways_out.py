@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from app.core.causes import Cause
 from app.core.errors import ApiError, RateLimited, Shut, Unauthorized, Unavailable, Vendor
+from app.integrations.budget import Pace
 from app.integrations.intercom import Intercom
 from app.integrations.referral_factory import ReferralFactory
 from app.storage import circuits
@@ -36,17 +37,18 @@ _PERMISSIONS = {
 
 
 class WaysOut:
-    """For one event. ``probing`` are the open circuits that it was let through."""
+    """For one event, or one page of a run. ``probing`` are the open circuits that it was let through."""
 
-    def __init__(self, services: Services, setup: Setup) -> None:
+    def __init__(self, services: Services, setup: Setup, pace: Pace = Pace.LIVE) -> None:
         self._services = services
         self._setup = setup
+        self._pace = pace
         self.probing: set[str] = set()
 
     def intercom(self) -> Intercom:
         """Raises: Shut where the workspace can't be read now."""
         self._pass(Vendor.INTERCOM, [self._name(Vendor.INTERCOM), self._name(Vendor.INTERCOM, CONTACTS_READ)])
-        return self._setup.intercom(self._services)
+        return self._setup.intercom(self._services, self._pace)
 
     def before_writing(self) -> None:
         """Raises: Shut where contacts can't be written now."""
@@ -56,7 +58,7 @@ class WaysOut:
         """Raises: Shut where the program can't be asked now."""
         vendor = Vendor.REFERRAL_FACTORY
         self._pass(vendor, [self._name(vendor), self._name(vendor, ACCESS)])
-        return self._setup.referral_factory(self._services)
+        return self._setup.referral_factory(self._services, self._pace)
 
     def _pass(self, vendor: Vendor, names: Iterable[str]) -> None:
         for name in names:

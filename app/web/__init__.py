@@ -1,1 +1,1 @@
-"""The HTTP door: webhooks, health, the JSON API and the first page."""
+"""The HTTP door: webhooks, health, the JSON API and the console."""

@@ -11,7 +11,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from app.core.causes import CATALOGUE, Cause
-from app.core.errors import ApiError, InvalidRequest, RateLimited, Unauthorized, Unavailable, Vendor
+from app.core.errors import ApiError, InvalidRequest, RateLimited, Shut, Unauthorized, Unavailable, Vendor
 from app.storage.database import is_unreachable
 
 log = structlog.get_logger(__name__)
@@ -58,22 +58,29 @@ def _http(error: HTTPException) -> Response:
     return response
 
 
+def vendor_cause(error: ApiError) -> Cause:
+    """What stood in the way, by the catalogue."""
+    intercom = error.vendor is Vendor.INTERCOM
+    if isinstance(error, Shut):
+        return Cause(error.cause)
+    if isinstance(error, RateLimited):
+        return Cause.RATE_LIMITED
+    if isinstance(error, Unauthorized):
+        return Cause.INTERCOM_UNAUTHORIZED if intercom else Cause.REFERRAL_FACTORY_UNAUTHORIZED
+    if isinstance(error, Unavailable):
+        return Cause.INTERCOM_UNAVAILABLE if intercom else Cause.REFERRAL_FACTORY_UNAVAILABLE
+    return Cause.VALUE_REFUSED_BY_INTERCOM if intercom else Cause.REFERRAL_FACTORY_REFUSED
+
+
 def _vendor(error: ApiError) -> Response:
     """A vendor stood in the way of what was asked here: our sender can't mend it, but may ask again."""
-    intercom = error.vendor is Vendor.INTERCOM
-    if isinstance(error, Unauthorized):
-        cause = Cause.INTERCOM_UNAUTHORIZED if intercom else Cause.REFERRAL_FACTORY_UNAUTHORIZED
-        return problem(422, cause, str(error))
-    if isinstance(error, RateLimited):
-        response = problem(503, Cause.RATE_LIMITED, str(error))
-        response.headers["Retry-After"] = str(max(1, round(error.after)))
-        return response
-    if isinstance(error, Unavailable):
-        cause = Cause.INTERCOM_UNAVAILABLE if intercom else Cause.REFERRAL_FACTORY_UNAVAILABLE
+    cause = vendor_cause(error)
+    if isinstance(error, RateLimited | Unavailable):
         response = problem(503, cause, str(error))
-        response.headers["Retry-After"] = "30"
+        after = max(1, round(error.after)) if isinstance(error, RateLimited) else 30
+        response.headers["Retry-After"] = str(after)
         return response
-    return problem(422, Cause.VALUE_REFUSED_BY_INTERCOM if intercom else Cause.REFERRAL_FACTORY_REFUSED, str(error))
+    return problem(422, cause, str(error))
 
 
 def _unexpected(error: Exception) -> Response:
@@ -85,5 +92,5 @@ def _unexpected(error: Exception) -> Response:
         response.headers["Retry-After"] = "30"
         return response
     sentry_sdk.capture_exception(error)
-    log.exception("unexpected_error", path=request.path)
+    log.exception("unexpected_error", route=str(request.url_rule or ""))
     return problem(500, Cause.INTERNAL_ERROR, "Something broke on our side. It was recorded.")

@@ -293,11 +293,16 @@ def merge_now(workspace: Workspace, settings: Settings, now: float, lead: Contac
 def auto_merge(workspace: Workspace, settings: Settings, now: float, email: str) -> tuple[Change, Contact] | None:
     """What happens at a user's next visit: the oldest lead of the email goes into the user seen last."""
     leads = [lead for lead in workspace.with_email(email, "lead") if lead["state"] == LIVE]
-    users = [user for user in workspace.with_email(email, "user") if user["state"] == LIVE]
-    if not leads or not users:
+    user = user_seen_last(workspace, email)
+    if not leads or user is None:
         return None
-    user = max(users, key=lambda contact: (contact["last_seen_at"] or 0, contact["updated_at"]))
     return merge_now(workspace, settings, now, leads[0], user), leads[0]
+
+
+def user_seen_last(workspace: Workspace, email: str) -> Contact | None:
+    """The user of an email into whom a lead of that email would be merged."""
+    users = [user for user in workspace.with_email(email, "user") if user["state"] == LIVE] if email else []
+    return max(users, key=lambda contact: (contact["last_seen_at"] or 0, contact["updated_at"]), default=None)
 
 
 def merge_history(workspace: Workspace, contact: Contact) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from sandbox import fates
 from sandbox.intercom import shown
 from sandbox.webhooks import Delivery
 
@@ -52,11 +53,18 @@ def subscribe(world: World, workspace: Workspace, url: str | None, topics: list[
     return subscription.head_status
 
 
-def announce(world: World, workspace: Workspace, change: Change, merged: Contact | None = None) -> None:
-    """Notify of a change of a contact."""
+def announce(
+    world: World, workspace: Workspace, change: Change, merged: Contact | None = None, *, fate: str | None = None
+) -> list[str]:
+    """Notify of a change of a contact; what became of each notification, in the words of `fates`."""
+    if fate == fates.SILENT:
+        return []
+    became = []
     for topic in change.topics:
         if topic in workspace.subscription.topics:
-            notify(world, workspace, topic, _item(world, workspace, topic, change.contact, merged))
+            item = _item(world, workspace, topic, change.contact, merged)
+            became.append(notify(world, workspace, topic, item, fate=fate))
+    return [word for word in became if word is not None]
 
 
 def _item(world: World, workspace: Workspace, topic: str, contact: Contact, merged: Contact | None) -> dict[str, Any]:
@@ -89,12 +97,20 @@ def ping(world: World, workspace: Workspace) -> None:
     notify(world, workspace, "ping", item, named=False)
 
 
-def notify(world: World, workspace: Workspace, topic: str, item: dict[str, Any], *, named: bool = True) -> None:
-    """Queue one notification, unless the subscription is off or paused."""
+def notify(
+    world: World,
+    workspace: Workspace,
+    topic: str,
+    item: dict[str, Any],
+    *,
+    named: bool = True,
+    fate: str | None = None,
+) -> str | None:
+    """Queue one notification, unless the subscription is off or paused; what becomes of it."""
     subscription = workspace.subscription
     now = world.clock.now()
     if not subscription.url or not subscription.active or subscription.paused_until > now:
-        return
+        return None
     envelope: dict[str, Any] = {
         "type": "notification_event",
         "app_id": workspace.app_id,
@@ -118,8 +134,11 @@ def notify(world: World, workspace: Workspace, topic: str, item: dict[str, Any],
         render=lambda attempt: _signed(workspace, {**envelope, "delivery_attempts": attempt}),
         done=lambda sent, status: _answered(world, workspace, sent, status),
         timeout=world.settings.webhook_timeout_seconds,
+        about=item.get("contact", item).get("id"),
     )
-    world.sender.submit(delivery, world.webhook_faults("intercom"))
+    chosen = fates.choose(world, "intercom", topic, item, fate)
+    world.sender.submit(delivery, chosen)
+    return chosen.word
 
 
 def _signed(workspace: Workspace, envelope: dict[str, Any]) -> tuple[dict[str, str], bytes]:

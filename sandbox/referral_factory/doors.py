@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -222,8 +223,18 @@ def users_searched(world: World, account: Account) -> dict[str, Any]:
 @door("/users/qualification", "PUT")
 def user_qualify(world: World, account: Account) -> dict[str, Any]:
     """Qualify a lead, or take that back."""
-    person, fresh = people.qualify(account, world.settings, world.clock.now(), _body())
-    if fresh:
+    given = _body()
+    try:
+        person = people.named(account, world.settings, given)
+    except Refused:
+        world.qualifications.setdefault(0, Counter())["received"] += 1
+        raise
+    tally = world.qualifications.setdefault(person["id"], Counter())
+    tally["received"] += 1
+    person, changed = people.qualify(account, world.settings, world.clock.now(), person, given)
+    if changed:
+        tally["qualified" if person["qualified_at"] else "reverted"] += 1
+    if changed and person["qualified_at"]:
         hooks.fire(world, "qualified", Joined(account, account.campaigns[person["campaign_id"]], person))
     return {"data": _shown(world, account, person)}
 

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from sandbox import fates
 from sandbox.webhooks import Delivery
 
 if TYPE_CHECKING:
@@ -115,5 +116,6 @@ def _send(world: World, owner: str, hook: dict[str, Any], full: dict[str, Any]) 
         render=lambda _attempt: (headers, body),
         done=lambda _delivery, _status: None,
         timeout=world.settings.webhook_timeout_seconds,
+        about=full["id"],
     )
-    world.sender.submit(delivery, world.webhook_faults("referral_factory"))
+    world.sender.submit(delivery, fates.choose(world, "referral_factory", hook["topic"], full))

@@ -153,9 +153,10 @@ def update(account: Account, person: Person, body: dict[str, Any]) -> Person:
     return after
 
 
-def qualify(account: Account, settings: Settings, now: float, body: dict[str, Any]) -> tuple[Person, bool]:
-    """PUT /users/qualification: the person, and whether this call qualified them."""
-    person = _named(account, settings, body)
+def qualify(
+    account: Account, settings: Settings, now: float, person: Person, body: dict[str, Any]
+) -> tuple[Person, bool]:
+    """PUT /users/qualification: the person, and whether this call changed them."""
     qualified = body.get("qualified")
     if qualified not in (True, False, 0, 1):
         raise invalid(qualified="The qualified field is required.")
@@ -167,10 +168,11 @@ def qualify(account: Account, settings: Settings, now: float, body: dict[str, An
         return person, False
     after = {**person, "qualified_at": date(now) if qualified else None}
     account.store(after)
-    return after, bool(qualified)
+    return after, bool(qualified) != bool(person["qualified_at"])
 
 
-def _named(account: Account, settings: Settings, body: dict[str, Any]) -> Person:
+def named(account: Account, settings: Settings, body: dict[str, Any]) -> Person:
+    """Whom a call to qualify means: by id, else by code, else by email and campaign."""
     if body.get("id") not in (None, ""):
         person = account.people.get(int(body["id"])) if str(body["id"]).isdigit() else None
     elif body.get("code"):

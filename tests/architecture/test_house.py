@@ -70,6 +70,8 @@ class TestModules:
     def test_read_the_environment_at_the_doors_only(self) -> None:
         doors = {
             "app/wsgi.py",
+            "app/recover.py",
+            "app/terminal.py",
             "app/metrics.py",  # whether several processes count together, which its library asks of the environment
             "config/gunicorn.py",
             "migrations/env.py",
@@ -132,30 +134,25 @@ class TestQueues:
         jobs = [
             value for name, value in vars(queue).items() if isinstance(value, str) and value.startswith("workers.")
         ]
-        assert queue.DRAIN in jobs
+        assert set(queue.JOBS.values()) == set(jobs)
         for job in jobs:
             module, _, name = job.rpartition(".")
             assert callable(getattr(import_module(module), name))
 
     def test_every_queue_that_work_is_put_into_has_a_listener(self) -> None:
-        def queues(*paths: str) -> set[str]:
-            """Queues that are made there, by their names."""
-            made = set()
-            for path in paths:
-                for node in ast.walk(ast.parse((ROOT / path).read_text())):
-                    if (
-                        isinstance(node, ast.Call)
-                        and isinstance(node.func, ast.Name)
-                        and node.func.id == "live_queue"
-                    ):
-                        named = [one for one in node.args[1:] if isinstance(one, ast.Name)]
-                        made |= {getattr(queue, one.id) for one in named} or {queue.LIVE}
-            return made
-
-        asked = queues("app/queue.py")
-        assert asked == {queue.LIVE}
-        assert asked <= queues("workers/children.py")
-        assert asked <= set(queue.QUEUES)
+        tree = ast.parse((ROOT / "workers/children.py").read_text())
+        listening = {
+            function.name: getattr(queue, call.args[1].id)
+            for function in tree.body
+            if isinstance(function, ast.FunctionDef)
+            for call in ast.walk(function)
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "_listen"
+            if isinstance(call.args[1], ast.Name)
+        }
+        assert set(queue.QUEUES) == set(queue.JOBS) == set(listening.values())
+        main = ast.parse((ROOT / "workers/main.py").read_text())
+        started = {node.attr for node in ast.walk(main) if isinstance(node, ast.Attribute)}
+        assert listening.keys() <= started
 
     def test_jobs_are_named_in_one_place(self) -> None:
         bare = [
@@ -169,8 +166,10 @@ class TestQueues:
 
 
 OPEN = {
-    "/": "names people only to those who may see them",
     "/static/<path:filename>": "the page's style",
+    "/bootstrap/static/<path:filename>": "the console's style",
+    "/sign-in": "where one signs in",
+    "/invitations/<token>": "the link's token is its proof",
     "/healthz": "for platforms",
     "/readyz": "for platforms",
     "/metrics": "labels are of closed sets",
@@ -190,14 +189,15 @@ class TestRoutes:
         yield make_app(wired.settings, wired)
         wired.close()
 
-    def test_ask_for_a_token_unless_they_are_known_to_be_open(self, app: Flask) -> None:
+    def test_ask_for_a_token_or_a_sign_in_unless_they_are_known_to_be_open(self, app: Flask) -> None:
         client, unguarded = app.test_client(), set()
         for rule in app.url_map.iter_rules():
-            path = re.sub(r"<[^>]+>", "1", rule.rule)
+            path = re.sub(r"<any\((\w+)[^>]*>|<[^>]+>", lambda part: part[1] or "1", rule.rule)
             for method in (rule.methods or set()) - {"OPTIONS"}:
                 for headers in ({}, {"Authorization": "Bearer not-a-token-of-this-installation"}):
                     with client.open(path, method=method, headers=headers) as answer:
-                        if answer.status_code != 401:
+                        asked = answer.status_code == 302 and answer.location.partition("?")[0] == "/sign-in"
+                        if answer.status_code != 401 and not asked:
                             unguarded.add(rule.rule)
         assert unguarded <= OPEN.keys()
 
@@ -266,12 +266,17 @@ CONTRACT = [
     "LOG_FORMAT",
     "METRICS_PORT",
 ]
+ADDED = ["REDIS_TLS_VERIFY", "ALERT_WEBHOOK_URL", "ALERT_EMAIL", "SMTP_URL"]
 
 
 class TestSettings:
-    def test_are_those_of_the_contract(self) -> None:
-        assert set(settings._Environment().fields) == set(CONTRACT)
+    def test_are_those_of_the_contract_and_those_that_operators_needed_besides(self) -> None:
+        assert set(settings._Environment().fields) == {*CONTRACT, *ADDED}
 
     @pytest.mark.parametrize("name", CONTRACT)
     def test_are_documented(self, name: str) -> None:
         assert f"`{name}`" in (ROOT / "README.md").read_text()
+
+    @pytest.mark.parametrize("name", [*CONTRACT, *ADDED])
+    def test_say_to_operators_when_they_matter(self, name: str) -> None:
+        assert f"`{name}`" in (ROOT / "docs/operations.md").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,14 @@ def test_a_ratio_is_made_run_by_run() -> None:
     assert slowed.ratio == 0.5
     assert row(1.0, reference=Reference("nothing to tell", (0.0,))).ratio is None
     assert row(1.0).ratio is None
+
+
+def test_a_ratio_may_be_asked_for_besides_the_figure() -> None:
+    reference = Reference("naive service", (10.0,))
+    asked = replace(row(190.0, target=Target(180), reference=reference), ratio_target=Target(20))
+    assert (asked.verdict, asked.targets) == ("short", "≥ 180, ratio ≥ 20")
+    assert replace(asked, ratio_target=Target(19)).verdict == "ok"
+    assert replace(asked, target=Target(200), ratio_target=Target(19)).verdict == "short"
 
 
 @pytest.mark.parametrize(

@@ -71,3 +71,26 @@ def test_a_load_ends_when_it_is_told_to_and_every_request_has_its_answer(door: s
     result = send(door, endless(), 4, go_on=lambda: time.monotonic() < until)
     assert 0.2 < result.seconds < 3
     assert result.statuses == {200: _Door.bodies[b"{}"]}
+
+
+class _Closing(_Door):
+    """As gunicorn's default worker, which keeps no connection."""
+
+    def end_headers(self) -> None:
+        self.send_header("Connection", "close")
+        super().end_headers()
+
+
+def test_a_server_that_keeps_no_connection_is_met_by_another_each_time(door: str) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Closing)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        requests = (Request(str(number).encode(), "X-Secret: s") for number in range(50))
+        result = send(f"http://127.0.0.1:{server.server_port}/hook", requests, 4, go_on=lambda: True)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert result.statuses == {200: 49, 503: 1}
+    assert len(_Door.callers) == 50

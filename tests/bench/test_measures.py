@@ -19,7 +19,7 @@ from sqlalchemy import insert
 from app.storage.database import Database
 from app.storage.tables import events, metadata, workspaces
 from bench import __main__ as command
-from bench import door, leads, machine
+from bench import conversions, crowd, door, full, leads, machine, strangers, syncs
 from bench.load import Result
 from bench.store import Settled, Store
 from local.seed import INTERCOM_SECRET
@@ -54,7 +54,33 @@ def test_only_answers_of_200_count_as_taken() -> None:
     [(10, 10, 0, 0), (9, 10, 0, 1), (11, 10, 1, 2), (10, 9, 0, 1), (0, 0, 0, 2)],
 )
 def test_every_lead_is_one_contact_and_none_is_there_twice(made: int, told: int, shared: int, faults: int) -> None:
-    assert len(leads._faults("sqlite", 10, made, told, shared)) == faults
+    assert len(leads.faults("sqlite", 10, made, told, shared)) == faults
+
+
+@pytest.mark.parametrize(("told", "payloads", "number"), [(0, 0, 0), (1, 0, 1), (0, 5, 1), (1, 5, 2)])
+def test_nothing_may_be_told_or_kept_of_strangers(told: int, payloads: int, number: int) -> None:
+    assert len(strangers.faults("sqlite", told, payloads)) == number
+
+
+@pytest.mark.parametrize(
+    ("people", "right"),
+    [
+        ([(1, 1), (1, 1)], True),
+        ([(1, 1)], False),  # one was forgotten
+        ([(1, 1), (2, 1)], False),  # one was asked for twice
+        ([(1, 1), (1, 0)], False),  # one was refused
+        ([(1, 1), (1, 1), (1, 1)], False),  # somebody had not converted
+    ],
+)
+def test_each_conversion_is_one_call_that_takes_effect(people: list[tuple[int, int]], right: bool) -> None:
+    told = [{"received": received, "changed": changed} for received, changed in people]
+    assert (conversions.faults("sqlite", 2, told) == []) is right
+
+
+def test_of_many_conversions_the_middle_and_the_slow_end_are_told() -> None:
+    middle, slow = conversions.rows("sqlite", [number / 100 for number in range(1, 201)])
+    assert (middle.median, slow.median) == (1.005, 1.99)
+    assert slow.verdict == "ok"
 
 
 @pytest.mark.skipif(not machine.TELLS, reason="this system has no /proc")
@@ -90,6 +116,7 @@ def test_the_rate_runs_from_the_first_settled_to_the_last(tmp_path: Path) -> Non
         assert store.settled(after=4) == Settled(1, 0.0)
         assert store.settled(after=6) == Settled(0, 0.0)
         assert store.created(after=0) == 0
+        assert (store.open(), store.activity(after=0), store.payloads(after=0)) == (1, 0, 0)
 
 
 def _kept(url: str, settled: list[int | None]) -> None:
@@ -131,3 +158,39 @@ def test_arguments_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[
             command.main(wrong)
         assert refused.value.code == 2
     assert "must be 1 or more" in capsys.readouterr().err
+
+
+def test_a_budget_is_measured_in_the_stride_of_a_run() -> None:
+    seen = [syncs.Seen(at, contacts, calls) for at, contacts, calls in ((0, 0, 0), (10, 100, 500), (70, 900, 6200))]
+    assert syncs.used([*seen, syncs.Seen(170, 1000, 6300)]) == pytest.approx(100)
+
+
+def test_growth_is_that_of_memory_beside_the_rate_of_the_beginning() -> None:
+    steps = ((0, 0, 90), (10, 1000, 100), (60, 6000, 102), (160, 16000, 104), (200, 20000, 105))
+    rate, _, grown = syncs.rows("sqlite", 20000, [syncs.Seen(*step) for step in steps])
+    assert (rate.values, rate.ratio) == ((100,), 1)
+    assert grown.median == pytest.approx(5)
+    assert grown.verdict == "ok"
+
+
+def test_a_crowd_has_contacts_of_every_kind() -> None:
+    made = crowd.crowd("some", 1000)
+    assert made.expected == {
+        ("added", None): 820,
+        ("existing", "already_in_campaign"): 130,
+        ("skipped", "blank_mapped_value"): 50,
+    }
+    assert len(made.contacts) == 1000
+    assert len(made.addresses) == 920
+    assert {one["email"].lower() for one in made.there} <= made.addresses
+
+
+def test_the_tables_are_filled_with_settled_events_each_of_its_own(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'full.db'}"
+    database = Database(url)
+    metadata.create_all(database.engine)
+    database.close()
+    with closing(Store(url)) as store:
+        full.fill(store, "sqlite", 2500)
+        assert (store.events(), store.open()) == (2500, 0)
+        assert store.settled(0).number == 2500

@@ -88,9 +88,38 @@ except ZeroDivisionError:
     assert line["level"] == "error"
 
 
+def test_what_an_exception_says_names_nobody() -> None:
+    (line,) = parsed("""
+try:
+    raise ValueError("of friend@example.com\\nDETAIL:  Key (name)=(Friedrich (the 2nd)) already exists.\\nafter")
+except ValueError:
+    log.exception("broken")
+""")
+    assert "friend@" not in line["exception"]
+    assert "Friedrich" not in line["exception"]
+    assert "ValueError: of [email]" in line["exception"]
+    assert line["exception"].endswith("after")
+
+
 def test_what_no_json_can_hold_is_written_nevertheless() -> None:
     (line,) = parsed('log.info("odd", value=object(), bytes=b"x", lone="\\ud800")')
     assert line["lone"] == "\ud800"
+
+
+def test_lines_stay_in_order_whichever_way_they_go() -> None:
+    script = 'log.info("a"); log.warning("b"); logging.getLogger("other").warning("c"); log.info("d"); log.error("e")'
+    found = parsed(script)
+    assert [(line["event"], line["level"]) for line in found] == [
+        ("a", "info"),
+        ("b", "warning"),
+        ("c", "warning"),
+        ("d", "info"),
+        ("e", "error"),
+    ]
+
+
+def test_a_log_that_can_not_be_written_stops_nothing() -> None:
+    assert lines('import sys, os; os.close(2); os.open("/dev/full", os.O_WRONLY); log.info("x"); os._exit(0)') == []
 
 
 @pytest.mark.parametrize(

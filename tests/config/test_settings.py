@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from redis.connection import parse_url
 
 from config import settings as module
 from config.settings import Settings, SettingsError
 
-KEY, OLDER = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+# The same in every process that collects these tests.
+KEY, OLDER = (base64.urlsafe_b64encode(letter * 32).decode() for letter in (b"n", b"o"))
 
 LEAST = {
     "DATABASE_URL": "sqlite:///somewhere.db",
@@ -33,6 +36,8 @@ GOOD: list[tuple[str, str, Any]] = [
     ),
     ("REDIS_URL", "redis://localhost", "redis://localhost"),
     ("REDIS_URL", "rediss://:secret@host:6380/1", "rediss://:secret@host:6380/1"),
+    ("REDIS_TLS_VERIFY", "false", False),
+    ("REDIS_TLS_VERIFY", "True", True),
     ("SECRET_KEY", "0123456789abcdef", "0123456789abcdef"),
     ("ENCRYPTION_KEYS", f"{KEY},{OLDER}", (KEY, OLDER)),
     ("ENCRYPTION_KEYS", f" {KEY} , {OLDER} ,", (KEY, OLDER)),
@@ -56,6 +61,7 @@ GOOD: list[tuple[str, str, Any]] = [
     ("LOG_LEVEL", "DEBUG", "debug"),
     ("LOG_FORMAT", "Console", "console"),
     ("METRICS_PORT", "9091", 9091),
+    ("ALERT_WEBHOOK_URL", "https://hooks.example.com/T1/B2?x=y", "https://hooks.example.com/T1/B2?x=y"),
 ]
 
 DEFAULTS = {
@@ -78,6 +84,10 @@ DEFAULTS = {
     "log_level": "info",
     "log_format": None,
     "metrics_port": None,
+    "redis_tls_verify": True,
+    "alert_webhook_url": None,
+    "alert_email": None,
+    "smtp_url": None,
 }
 
 BAD = {
@@ -112,6 +122,18 @@ BAD = {
     "LOG_LEVEL": ["loud"],
     "LOG_FORMAT": ["xml"],
     "METRICS_PORT": ["0", "http"],
+    "REDIS_TLS_VERIFY": ["maybe", "2"],
+    "ALERT_WEBHOOK_URL": ["hooks.example.com", "ftp://host"],
+    "ALERT_EMAIL": ["ops", "ops@"],
+    "SMTP_URL": ["mail.example.com", "http://mail.example.com", "smtp://"],
+}
+
+# Those that need another, which is given with them.
+PARTNERS = {
+    "ADMIN_EMAIL": {"ADMIN_PASSWORD": "long enough"},
+    "ADMIN_PASSWORD": {"ADMIN_EMAIL": "a@example.com"},
+    "ALERT_EMAIL": {"SMTP_URL": "smtp://mail.example.com"},
+    "SMTP_URL": {"ALERT_EMAIL": "ops@example.com"},
 }
 
 
@@ -132,8 +154,7 @@ def test_takes(name: str, given: str, expected: object) -> None:
 
 @pytest.mark.parametrize(("name", "given"), [(name, given) for name, all_ in BAD.items() for given in all_])
 def test_refuses_and_says_which_and_what_to_set(name: str, given: str) -> None:
-    partner = {"ADMIN_EMAIL": {"ADMIN_PASSWORD": "long enough"}, "ADMIN_PASSWORD": {"ADMIN_EMAIL": "a@example.com"}}
-    found = faults(**{**partner.get(name, {}), name: given})
+    found = faults(**{**PARTNERS.get(name, {}), name: given})
     assert list(found) == [name]
     assert found[name].startswith(("must ", "is not set"))
 
@@ -152,7 +173,7 @@ def test_an_empty_variable_counts_as_unset(name: str) -> None:
 def test_every_variable_is_in_both_tables() -> None:
     known = set(module._Environment().fields)
     assert known == set(BAD)
-    assert known - {name for name, _, _ in GOOD} == {"ADMIN_EMAIL", "ADMIN_PASSWORD"}
+    assert known - {name for name, _, _ in GOOD} == PARTNERS.keys()
     assert known == {name.upper() for name in Settings.__dataclass_fields__}
 
 
@@ -190,6 +211,36 @@ def test_the_first_owner_has_an_email_and_a_password(given: str, missing: str) -
     assert (both.admin_email, both.admin_password) == ("owner@example.com", "long enough")
 
 
+def test_alerts_by_mail_need_a_server_and_whom_to_write_to() -> None:
+    assert list(faults(ALERT_EMAIL="ops@example.com")) == ["SMTP_URL"]
+    assert list(faults(SMTP_URL="smtps://u:p@mail.example.com")) == ["ALERT_EMAIL"]
+    both = read(ALERT_EMAIL="ops@example.com", SMTP_URL="smtps://u:p@mail.example.com:465")
+    assert (both.alert_email, both.smtp_url) == ("ops@example.com", "smtps://u:p@mail.example.com:465")
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "checked"),
+    [
+        ("rediss://:p@host:6380", {}, True),
+        ("rediss://:p@host:6380", {"REDIS_TLS_VERIFY": "true"}, True),
+        ("rediss://:p@host:6380", {"REDIS_TLS_VERIFY": "false"}, False),
+        ("rediss://:p@host:6380?ssl_cert_reqs=none", {}, False),
+        ("rediss://:p@host:6380?ssl_cert_reqs=required", {}, True),
+        ("rediss://:p@host:6380/3?ssl_cert_reqs=required", {"REDIS_TLS_VERIFY": "false"}, False),
+        ("redis://:p@host:6380", {"REDIS_TLS_VERIFY": "false"}, None),
+    ],
+)
+def test_a_certificate_is_checked_unless_it_is_said_that_it_is_not_to_be(
+    given: str, environ: dict[str, str], checked: bool | None
+) -> None:
+    options = parse_url(read(REDIS_URL=given, **environ).redis_url)
+    assert (options["host"], options["password"]) == ("host", "p")
+    if checked is None:
+        assert "ssl_cert_reqs" not in options
+    else:
+        assert (options.get("ssl_cert_reqs", "required") == "required") is checked
+
+
 def test_redis_is_asked_for_except_by_a_migration() -> None:
     without = {name: value for name, value in LEAST.items() if name != "REDIS_URL"}
     with pytest.raises(SettingsError, match=r"REDIS_URL: is not set.*make run"):
@@ -210,6 +261,9 @@ def test_no_secret_is_in_its_text() -> None:
         "ADMIN_EMAIL": "hush@example.com",
         "ADMIN_PASSWORD": "hush" * 9,
         "SENTRY_DSN": "https://hush@sentry.example.com/1",
+        "ALERT_WEBHOOK_URL": "https://hooks.example.com/hush",
+        "ALERT_EMAIL": "hush@example.com",
+        "SMTP_URL": "smtp://u:hush@mail.example.com",
     }
     settings = read(**secret)
     for text in (repr(settings), str(settings), f"{settings}", repr([settings])):

@@ -18,10 +18,12 @@ from app.core.mapping import (
     compare,
     creation,
     draft,
+    draft_back,
     needed_fields,
+    rows_written_back,
     update,
 )
-from app.core.people import Contact, ContactDraft, Person, Role
+from app.core.people import Audience, Contact, ContactDraft, Person, Role
 from app.core.setup import check_settings
 from tests.core.workspace import (
     ANN,
@@ -317,3 +319,79 @@ def test_a_draft_holds_mapped_writable_paths_alone_and_every_row_has_a_result(
     for path in result.values:
         attribute = CATALOGUE.get(path)
         assert attribute is None or (attribute.writable and not attribute.archived)
+
+
+# Written back
+
+
+COUNTED = {"first_name": "Ann", "email": "ann@example.com", "url": "https://x.test/a", "referrals": 0}
+
+
+@pytest.mark.parametrize(
+    ("rows", "targets"),
+    [
+        ((row("url", "Link"), row("referrals", "Seats"), row("qualified_referrals", "Score")), "Link Seats Score"),
+        ((row(Join(("first_name", "referrals")), "Company"), row("url", "Link")), "Company Link"),
+        ((row("code", "Company"), row(Fixed("url"), "Link"), row(Join(("first_name", "code")), "Notes")), ""),
+        ((row("referrer.url", "Link"), row("meta.url", "Company")), ""),
+    ],
+)
+def test_what_is_written_back_are_the_rows_made_of_the_persons_own_link_or_counts(rows, targets):
+    back = rows_written_back(audience(*rows))
+    assert [one.to.removeprefix("custom_attributes.") for one in back] == targets.split()
+    drafted = draft_back(Person(Audience.REFERRERS, COUNTED), audience(*rows), CATALOGUE, PLAIN)
+    assert [one.to for one in drafted.fields] == [one.to for one in back]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        audience(row("url", "Link"), action=Action.NOTHING),
+        AudienceSettings(Action.CREATE_USER, (TO_EMAIL, row("url", "Link"))),
+    ],
+)
+def test_nothing_is_written_back_where_nobody_is_sent(settings):
+    assert rows_written_back(settings) == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "values", "value", "cause"),
+    [
+        (row("referrals", "Seats"), {}, 0, None),
+        (row("referrals", "Company"), {}, "0", None),
+        (row("referrals", "Notes"), {}, "0", None),
+        (row("url", "Link"), {"url": " https://x.test/b "}, "https://x.test/b", None),
+        (row("url", "Notes"), {}, None, Cause.ATTRIBUTE_NOT_SINGLE_LINE_TEXT),
+        (row("url", "Plan"), {"url": "Pro"}, None, Cause.ATTRIBUTE_NOT_SINGLE_LINE_TEXT),
+        (row(Join(("first_name", "url")), "Notes"), {}, None, Cause.ATTRIBUTE_NOT_SINGLE_LINE_TEXT),
+        (row("url", "Notes"), {"url": None}, None, Cause.NOT_IN_PAYLOAD),
+        (row("url", "Seats"), {}, None, Cause.ATTRIBUTE_NOT_SINGLE_LINE_TEXT),
+        (row("url", "Plan"), {}, None, Cause.ATTRIBUTE_NOT_SINGLE_LINE_TEXT),
+        (row("url", "Link"), {"url": "nul\0"}, None, Cause.VALUE_WRONG_TYPE),
+        (row("url", "Link"), {"url": "x" * 256}, None, Cause.VALUE_TOO_LONG),
+        (row("url", "Old"), {}, None, Cause.ATTRIBUTE_ARCHIVED),
+        (row("referrals", "Missing"), {}, None, Cause.ATTRIBUTE_UNKNOWN),
+        (row("qualified_referrals", "Seats"), {}, None, Cause.NOT_IN_PAYLOAD),
+    ],
+)
+def test_what_is_written_back_is_converted_as_at_sending_and_a_link_needs_single_line_text(one, values, value, cause):
+    person = Person(Audience.REFERRERS, {**COUNTED, **values})
+    drafted = draft_back(person, audience(one), CATALOGUE, PLAIN)
+    assert drafted.fields == (FieldResult(one.to, value, cause),)
+    assert drafted.values == ({one.to: value} if value is not None else {})
+
+
+def test_a_person_who_could_not_be_sent_today_is_written_back_all_the_same():
+    drafted = draft_back(
+        Person(Audience.REFERRERS, {"referrals": 3}), audience(row("referrals", "Seats")), CATALOGUE, PLAIN
+    )
+    assert (drafted.cause, drafted.values) == (None, {"custom_attributes.Seats": 3})
+
+
+def test_of_two_rows_for_one_attribute_the_first_is_written_back_and_crm_fields_are_not():
+    rules = CampaignRules(crm_fields=("Company",))
+    settings = audience(row("referrals", "Seats"), row("qualified_referrals", "Seats"))
+    values = {"referrals": 1, "qualified_referrals": 2, "meta.Company": "Acme"}
+    drafted = draft_back(Person(Audience.REFERRERS, values), settings, CATALOGUE, rules)
+    assert drafted.values == {"custom_attributes.Seats": 1}
+    assert [one.cause for one in drafted.fields] == [None, Cause.ATTRIBUTE_ALREADY_MAPPED]

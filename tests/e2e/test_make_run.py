@@ -1,4 +1,4 @@
-"""`make run` as a newcomer has it: a fresh clone, nothing set, no service; a signup, its contact, the end."""
+"""`make run` as a newcomer has it: a fresh clone, nothing set, no service; a signup, a conversion, the end."""
 
 from __future__ import annotations
 
@@ -110,17 +110,22 @@ def clone(tmp_path: Path) -> Iterator[Path]:
             continue
 
 
+TOOLS = ("make", "sh", "cmp", "cp", "touch", "git")
+
+
 @pytest.fixture(params=["with a Redis server on the PATH", "without one"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A PATH with the tools that are asked for, and a Redis server or none."""
-    tools = ["make", "sh", "cmp", "cp", "touch", "git"]
     if request.param == "without one":
         if from_packages() is None:
             pytest.skip("the packages bring no Redis server for this machine")
-    elif shutil.which("redis-server"):
-        tools.append("redis-server")
-    else:
+        return path_of(tmp_path, *TOOLS)
+    if not shutil.which("redis-server"):
         pytest.skip("there is no redis-server on this machine")
+    return path_of(tmp_path, *TOOLS, "redis-server")
+
+
+def path_of(tmp_path: Path, *tools: str) -> str:
     folder = tmp_path / "bin"
     folder.mkdir()
     for tool in tools:
@@ -172,4 +177,60 @@ def test_a_fresh_clone_runs_sends_a_signup_within_two_seconds_and_stops(clone: P
     sign_up(again, "gustav@example.com")
     await_(lambda: contact(again, "gustav@example.com"), 10, again)
     again.interrupt()
+    assert still_running(clone) == []
+
+
+def posted(here: Here, path: str, **form: str) -> str:
+    """A form of the sandbox's pages, filled in as by a person; the page that follows."""
+    answer = requests.post(here.sandbox + path, data=form, timeout=10)
+    assert answer.ok, answer.text
+    return answer.text
+
+
+def linked(page: str, pattern: str) -> str:
+    found = re.search(rf'href="({pattern})"', page)
+    assert found, page
+    return found[1]
+
+
+def test_the_vendors_own_steps_end_with_a_qualified_referral_that_its_referrer_sees(
+    clone: Path, tmp_path: Path
+) -> None:
+    """Join, invite, convert, look (https://referral-factory.com/help/articles/how-to-qualify-leads-automatically-via-intercom)."""
+    redis = [] if from_packages() else ["redis-server"]
+    if redis and not shutil.which("redis-server"):
+        pytest.skip("there is no Redis server on this machine")
+    here = run(clone, path_of(tmp_path, *TOOLS, *redis))
+    assert "set the plan from trial to pro" in here.said()
+    token = here.secret("API token")
+
+    join = linked(requests.get(here.sandbox, timeout=10).text, '/join/[^"]+')
+    link = linked(posted(here, join, first_name="Rosa", email="rosa@example.com"), '/r/[^"]+')
+    posted(here, link, first_name="Frida", email="frida@example.com")
+
+    def counts() -> Any:
+        rosa = contact(here, "rosa@example.com")
+        attributes = rosa["custom_attributes"] if rosa else {}
+        return attributes.get("Referrals"), attributes.get("Converted referrals")
+
+    friend = await_(lambda: contact(here, "frida@example.com"), 20, here)
+    await_(lambda: counts() == (1, 0), 20, here)
+    assert contact(here, "rosa@example.com")["custom_attributes"]["Referral Link"].endswith(link)
+
+    form = f"/contacts/sandbox1/{friend['id']}"
+    page = requests.get(here.sandbox + form, timeout=10).text
+    plan = re.search(r'<option value="(\d+)"[^>]*>plan \(now trial\)', page)
+    assert plan, page
+    began = time.monotonic()
+    posted(here, form, action="convert", attribute=plan[1], value="pro")
+    await_(lambda: counts() == (1, 1), 20, here)
+    took = time.monotonic() - began
+    assert took < 3, f"qualified and counted after {took:.2f} s"
+
+    assert "<b>Qualified</b>" in requests.get(here.sandbox + form, timeout=10).text
+    (once,) = requests.get(f"{here.sandbox}/control/referral-factory/qualifications", timeout=10).json()["people"]
+    assert (once["email"], once["received"], once["changed"]) == ("frida@example.com", 1, 1)
+    (row,) = here.api("/activity?email=frida@example.com&verb=qualify&outcome=qualified", token)["items"]
+    assert row["contact"]["id"] == friend["id"]
+    here.interrupt()
     assert still_running(clone) == []

@@ -17,6 +17,7 @@ import redis
 import requests
 
 from bench.servers import postgres
+from bench.signups import arrived
 from bench.system import System
 from tests.conftest import KINDS
 
@@ -71,12 +72,6 @@ def sign_up(system: System, prefix: str, number: int) -> None:
 def sign_all_up(system: System, prefix: str, first: int = 0, last: int = SIGNUPS) -> None:
     for number in range(first, last):
         sign_up(system, prefix, number)
-
-
-def arrived(system: System, prefix: str) -> Counter[str]:
-    """Live contacts by email."""
-    found = system.control("GET", "/intercom/sandbox1/contacts")["contacts"]
-    return Counter(one["email"] for one in found if (one.get("email") or "").startswith(prefix))
 
 
 def everybody_once(system: System, prefix: str, within: float) -> None:

@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from bench.load import Request, send
-from bench.servers import postgres
-from bench.system import ROOT, System, free_port, procfile
+from bench.servers import free_port, postgres
+from bench.system import ROOT, System, procfile
 from tests.conftest import KINDS
 
 pytestmark = pytest.mark.enable_socket
@@ -111,6 +111,8 @@ def test_metrics_tell_of_web_and_vendor(system: System) -> None:
         'referloop_activity_total{cause="",outcome="created",verb="send"}',
     ):
         assert name in own, name
+    (supervisor,) = system.pids("worker")
+    assert len(list(Path(f"/proc/{supervisor}/task").iterdir())) == 1, "it forks, and no lock may be held meanwhile"
     exposed = system.get("/metrics").text
     for name in ("referloop_events_received_total", "referloop_events{", "referloop_oldest_waiting_seconds"):
         assert name in exposed
@@ -119,6 +121,7 @@ def test_metrics_tell_of_web_and_vendor(system: System) -> None:
 def test_redis_may_be_away_webhooks_are_taken_and_worked_on_later(system: System) -> None:
     url, secret = system.webhook()
     system.stop("redis", signal.SIGKILL)
+    took = []
     try:
         for number in range(900, 910):
             started = time.monotonic()
@@ -129,7 +132,8 @@ def test_redis_may_be_away_webhooks_are_taken_and_worked_on_later(system: System
                 timeout=5,
             )
             assert (answer.status_code, answer.json()["duplicate"]) == (200, False)
-            assert time.monotonic() - started < 0.3
+            took.append(time.monotonic() - started)
+        assert max(took) < 0.3, took
         assert system.get("/readyz").json() == {"database": "ok", "redis": "down", "migrations": "ok"}
     finally:
         system.start_redis()

@@ -105,8 +105,24 @@ def test_a_flushed_redis_does_not_give_the_window_again(redis: Redis) -> None:
     assert most_in_any(2.0, granted) <= 200
 
 
-def test_bulk_leaves_room(redis: Redis) -> None:
-    granted = take_in_threads(budget_of(redis), 3.0, 4, bulk=True)
+def test_bulk_takes_what_nobody_else_asks_for(redis: Redis) -> None:
+    budget = budget_of(redis, limit=1000, window=4.0)
+    granted = take_in_threads(budget, 3.0, 4, bulk=True)
+    granted_after = [at for at in granted if at >= granted[0] + 1]
+    assert most_in_any(4.0, granted) <= 1000
+    assert len(granted_after) >= 0.85 * 500  # by the clock of a busy machine; the script alone is held to 95 %
+
+
+def test_bulk_makes_up_for_a_pause_out_of_half_the_burst(redis: Redis) -> None:
+    budget = budget_of(redis, limit=1000, window=4.0)
+    take_in_threads(budget, 0.5, 4, bulk=True)
+    time.sleep(0.2)
+    granted = take_in_threads(budget, 0.5, 4, bulk=True)
+    assert 6 <= most_in_any(0.02, granted) <= 20
+
+
+def test_bulk_leaves_room_where_it_is_given_a_share(redis: Redis) -> None:
+    granted = take_in_threads(budget_of(redis, bulk_share=0.85), 3.0, 4, bulk=True)
     assert most_in_any(2.0, granted) <= 0.9 * 200
     assert len(granted) >= 0.7 * 300
 
@@ -124,8 +140,9 @@ def test_bulk_yields_while_a_live_call_waits(redis: Redis) -> None:
     assert len(bulk) <= 0.15 * 200
 
 
-def test_live_calls_pass_a_busy_bulk_at_once(redis: Redis) -> None:
-    budget = budget_of(redis)
+@pytest.mark.parametrize("share", [0.85, 1.0])
+def test_live_calls_pass_a_busy_bulk_at_once(redis: Redis, share: float) -> None:
+    budget = budget_of(redis, bulk_share=share)
     crew = [threading.Thread(target=take_for, args=(budget, 1.5), kwargs={"bulk": True}) for _ in range(4)]
     for thread in crew:
         thread.start()
@@ -285,13 +302,14 @@ def test_granted_slots_never_exceed_the_limit_in_any_window(limit: int, share_of
     assert most_in_any(window, slots) <= limit + (flushes if limit < 50 else 0)
 
 
-@pytest.mark.parametrize("limit", [83, 167, 570, 1666])
-def test_nearly_the_whole_budget_is_usable(limit: int) -> None:
+@pytest.mark.parametrize("bulk", [0, 1])
+@pytest.mark.parametrize("limit", [83, 167, 570, 1666, 5700])
+def test_nearly_the_whole_budget_is_usable_by_whoever_asks_alone(limit: int, bulk: int) -> None:
     slots, now = 0, 0.0
     with time_machine.travel(1_795_000_000, tick=False) as clock, fakeredis.FakeRedis() as redis:
         take = redis.register_script(TAKE)
         while now < 60:
-            _, wait, *offsets = take(keys=["budget"], args=[1, 0, limit, 10_000_000, 200_000])
+            _, wait, *offsets = take(keys=["budget"], args=[1, bulk, limit, 10_000_000, 200_000])
             slots += len(offsets)
             step = wait / 1e6 if wait else 0.001
             now += step

@@ -11,6 +11,7 @@ import requests
 from app.core.audiences import AttributeType
 from app.core.errors import Rejected
 from app.core.people import Audience, Contact, ContactDraft, Role
+from app.core.reconcile import mark_of
 from app.integrations.budget import Unlimited
 from app.integrations.http import Http
 from app.integrations.intercom import (
@@ -246,6 +247,25 @@ def test_searches_walk_their_pages(vendors: Vendors) -> None:
     assert len({each.id for each in (*first.contacts, *rest.contacts)}) == 160
 
 
+def test_searches_walk_from_the_newest_where_asked(vendors: Vendors) -> None:
+    for number in range(160):
+        made(vendors, f"lead{number}@example.com", Role.LEAD)
+    query = {"field": "role", "operator": "=", "value": "lead"}
+    first = vendors.intercom.search(query, newest_first=True)
+    rest = vendors.intercom.search(query, first.cursor, newest_first=True)
+    walked = [*first.contacts, *rest.contacts]
+    assert len({each.id for each in walked}) == 160
+    times = [each.updated_at or 0 for each in walked]
+    assert times == sorted(times, reverse=True)
+
+
+def test_what_changed_lately_is_found_from_a_mark_two_days_back(vendors: Vendors) -> None:
+    contact = made(vendors, "lea@example.com", Role.LEAD)
+    mark = mark_of(contact.updated_at or 0)
+    page = vendors.intercom.search({"field": "updated_at", "operator": ">", "value": mark}, newest_first=True)
+    assert contact.id in [each.id for each in page.contacts]
+
+
 def test_permissions_can_be_probed(vendors: Vendors) -> None:
     assert vendors.intercom.probe_contacts()
     assert vendors.intercom.probe_attributes()
@@ -316,7 +336,6 @@ def test_leads_qualify_and_unqualify_and_referrers_do_not(vendors: Vendors) -> N
     assert qualified
     assert qualified.values["qualified_at"]
     assert program.qualify(code=code, qualified=False)
-    assert program.qualify_email("1", "lea@example.com")
     assert not program.qualify(user_id="999999")
     with pytest.raises(Rejected):
         program.qualify(user_id=rita.text("id"))

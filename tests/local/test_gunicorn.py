@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,14 +44,52 @@ def _config(environ: dict[str, str], *options: str) -> dict[str, str]:
         (SQLITE, {"bind": "['127.0.0.1:8000']", "workers": "1", "threads": "16"}),
         ({**SQLITE, "PORT": "5000"}, {"bind": "['0.0.0.0:5000']"}),
         ({**SQLITE, "PORT": ""}, {"bind": "['127.0.0.1:8000']"}),
-        ({**SQLITE, "WEB_CONCURRENCY": "3"}, {"workers": "3", "threads": "8"}),
+        ({**SQLITE, "WEB_CONCURRENCY": "3"}, {"workers": "3", "threads": "16"}),
         ({**POSTGRESQL, "WEB_CONCURRENCY": "1"}, {"workers": "1", "threads": "16"}),
-        (POSTGRESQL, {"workers": str(min(max(os.cpu_count() or 1, 2), 4)), "threads": "8"}),
+        (POSTGRESQL, {"workers": str(min(max(os.cpu_count() or 1, 2), 4)), "threads": "16"}),
         (SQLITE, {"worker_class": "gthread", "preload_app": "False", "control_socket_disable": "True"}),
     ],
 )
 def test_by_environment(environ: dict[str, str], expected: dict[str, str]) -> None:
     assert expected.items() <= _config(environ).items()
+
+
+@pytest.fixture
+def served() -> Iterator[int]:
+    """The port of a server that answers everybody at once and reads nobody's body."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    command = [sys.executable, "-m", "gunicorn", "wsgiref.simple_server:demo_app", "--config", "config/gunicorn.py"]
+    environ = {"PATH": os.environ["PATH"], **SECRETS, **SQLITE, "PORT": str(port)}
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60  # of a busy machine
+        while not _listens(port):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.enable_socket
+def test_who_is_told_that_the_connection_stays_can_send_the_next_request_over_it(served: int) -> None:
+    for size in (0, 1000, 60 * 1024 - 1, 60 * 1024, 200_000, 1024 * 1024 + 1, 3_000_000):
+        connection = http.client.HTTPConnection("127.0.0.1", served, timeout=10)
+        connection.request("POST", "/", body=b"x" * size)
+        answer = connection.getresponse()
+        answer.read()
+        assert (answer.getheader("Connection") == "close") is (size >= 60 * 1024)
+        connection.request("GET", "/")  # over the same one, or, where it was said to be closed, over another
+        assert connection.getresponse().status == 200
+        connection.close()
 
 
 def test_the_command_line_goes_first() -> None:

@@ -163,6 +163,32 @@ def test_a_day_of_25_hours_is_one_day(intercom: Caller) -> None:
     assert find(intercom, "signed_up_at", asked, "=") == [made]
 
 
+@pytest.mark.parametrize("field", ["updated_at", "created_at"])
+def test_when_a_contact_was_made_or_changed_is_compared_by_the_day(
+    intercom: Caller, world: World, field: str
+) -> None:
+    workspace = world.workspaces["sandbox1"]
+    made = _make(intercom, "a@b.co")
+
+    def put(moment: float) -> None:
+        workspace.store({**workspace.contacts[made], field: moment}, world.clock.now(), 0)
+
+    # The 25-hour day at the end of summer time: a day's length before its last hour is still the same day.
+    late = _at(2026, 11, 1, 23, 30)
+    put(late)
+    assert find(intercom, field, int(late) - 86400, ">") == []
+    assert find(intercom, field, int(late) - 86400, "=") == [made]
+    assert find(intercom, field, int(late) - 2 * 86400, ">") == [made]
+    assert find(intercom, field, int(late) + 1800, "<") == [made]
+    # The 23-hour day at its beginning.
+    put(_at(2026, 3, 8, 0, 30))
+    assert find(intercom, field, int(_at(2026, 3, 8, 23, 30)), "=") == [made]
+    assert find(intercom, field, int(_at(2026, 3, 8, 23, 30)), "<") == []
+    for operator in ("!=", "<=", ">=", "IN", "~"):
+        query = {"field": field, "operator": operator, "value": int(late)}
+        assert intercom("POST", "/contacts/search", {"query": query}).status_code == 400
+
+
 def _walk(intercom: Caller, size: int, **more: Any) -> list[str]:
     found: list[str] = []
     body: dict[str, Any] = {"query": {**EMAIL, "operator": "$", "value": "b.co"}, "pagination": {"per_page": size}}

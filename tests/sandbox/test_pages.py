@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
 
-from sandbox.faults import KINDS
-from sandbox.page_forms import KIND_WORDS
+from sandbox.faults import AFTER, BEFORE
+from sandbox.page_forms import FAULTS, KIND_WORDS, PLIGHTS
 from sandbox.world import World
 from tests.sandbox.conftest import Caller
 
@@ -107,7 +108,141 @@ def test_a_contact_not_yet_in_search_is_marked(client: FlaskClient, intercom: Ca
 
 
 def test_every_kind_of_fault_has_words(client: FlaskClient, control: Caller) -> None:
-    for kind in KINDS:
+    assert set(KIND_WORDS) == {*BEFORE, *AFTER}
+    for kind in KIND_WORDS:
         control("POST", "/faults", {"kind": kind})
     page = _text(client, "/")
     assert all(f"<b>{words}</b>" in page for words in KIND_WORDS.values())
+
+
+def test_every_fault_to_choose_can_be_switched_on(client: FlaskClient, world: World) -> None:
+    for choice in FAULTS:
+        assert client.post("/faults", data={"choice": choice}).status_code == 303
+    assert len(world.faults.rules) == len(FAULTS)
+
+
+@pytest.fixture
+def contact(control: Caller) -> Callable[..., str]:
+    """Makes a contact; its page's address."""
+    control("POST", "/intercom/sandbox1/webhook", {"url": "http://127.0.0.1:9/"})
+
+    def make(role: str = "lead", email: str = "fay@example.com", **more: str) -> str:
+        body = {"role": role, "email": email, "notification": "silent", **more}
+        return "/contacts/sandbox1/" + str(control("POST", "/intercom/sandbox1/contacts", body).json["id"])
+
+    return make
+
+
+def _attribute(world: World, name: str) -> str:
+    return str(world.workspaces["sandbox1"].attributes[name]["id"])
+
+
+def _after(client: FlaskClient, path: str, **form: str) -> str:
+    answer = client.post(path, data=form, follow_redirects=True)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def test_a_contact_is_converted_by_one_plain_form(
+    client: FlaskClient, control: Caller, world: World, contact: Callable[..., str]
+) -> None:
+    path = contact()
+    assert "Nobody there has this email" in _text(client, path)
+    lead = {"campaign_id": 1, "first_name": "Fay", "email": "Fay@example.com"}
+    control("POST", "/referral-factory/users", {**lead, "referrer": {"field": "id", "value": 1}})
+    page = _text(client, path)
+    assert "invited by rita@example.com, <b>Pending</b>" in page
+    assert "Referloop marks the referral as qualified" in page
+    page = _after(client, path, action="convert", attribute=_attribute(world, "plan"), value="pro")
+    assert "Done. Referloop hears of it by webhook." in page
+    assert "plan (now pro)" in page
+    page = _after(client, path, action="convert", attribute=_attribute(world, "Newsletter"), value="Yes")
+    kept = world.workspaces["sandbox1"].contacts[path.rpartition("/")[2]]["custom_attributes"]
+    assert kept == {"plan": "pro", "Newsletter": True}
+    world.factory.accounts["sandbox"].people[2]["qualified_at"] = "2026-11-22"
+    assert "<b>Qualified</b> on" in _text(client, path)
+    assert "a referrer with 1 referral, <b>0 qualified</b>" in _text(client, contact("user", "rita@example.com"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("plan", "gold", "plan takes trial or pro or team."),
+        ("Referrals", "many", "Referrals takes a whole number."),
+        ("Newsletter", "maybe", "Newsletter takes yes or no."),
+        ("Trial ends", "soon", "Trial ends takes a day, such as 2026-12-24."),
+        ("Lifetime value", "<b>", "Lifetime value takes a number."),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_in_words(
+    client: FlaskClient, world: World, contact: Callable[..., str], name: str, value: str, words: str
+) -> None:
+    path = contact()
+    form = {"action": "convert", "attribute": _attribute(world, name), "value": value}
+    answer = client.post(path, data=form)
+    assert answer.status_code == 400
+    assert words in answer.text
+    assert f"<b>{value}" not in answer.text.replace("<b>What", "")
+    assert world.workspaces["sandbox1"].contacts[path.rpartition("/")[2]]["custom_attributes"] == {}
+    assert client.post(path, data={**form, "attribute": "0"}).status_code == 400
+    assert client.post(path, data={"action": "fly"}).status_code == 400
+
+
+def test_a_lead_merges_into_the_user_of_its_email(
+    client: FlaskClient, world: World, contact: Callable[..., str]
+) -> None:
+    lead = contact(name="Fay")
+    assert "Merge into the user" not in _text(client, lead)
+    user = contact("user", name="<Fay>")
+    assert "Merge into the user &lt;Fay&gt;" in _text(client, lead)
+    assert "Merge into the user" not in _text(client, user)
+    refused = client.post(lead, data={"action": "promote"})
+    assert (refused.status_code, "Merge this lead into that user instead" in refused.text) == (400, True)
+    page = _after(client, lead, action="merge")
+    assert f'Merged into <a href="{user}">' in page
+    assert [delivery.topic for delivery in world.sender.recent] == ["contact.merged"]
+    assert client.post(lead, data={"action": "merge"}).status_code == 400
+
+
+@pytest.mark.parametrize("choice", [choice for choice in PLIGHTS if choice != "normal"])
+def test_notifications_go_astray_by_choice(
+    client: FlaskClient, world: World, contact: Callable[..., str], choice: str
+) -> None:
+    path = contact()
+    before = world.settings.as_dict()
+    words = PLIGHTS[choice][1]
+
+    def choose(choice: str, count: str = "") -> str:
+        return _after(client, "/notifications", vendor="intercom", choice=choice, count=count)
+
+    assert f'Intercom: <b class="off">all are {words}</b>' in choose(choice)
+    assert f"as they should: all are {words}" in _text(client, path)
+    assert f'Intercom: <b class="off">the next 2 are {words}</b>' in choose(choice, "2")
+    fates = []
+    for number in range(3):
+        page = _after(client, path, name=f"Fay {number}")
+        fates.append(max((*world.sender.recent, *world.sender.lost), key=lambda each: each.created_at).fate)
+        assert ("lost on purpose" in page) is (choice == "lose" and number < 2)
+    assert fates == [choice, choice, "send"]
+    assert "Intercom: sent once and in order, as normal" in _text(client, "/")
+    choose(choice)
+    assert "Intercom: sent once and in order, as normal" in choose("normal")
+    assert world.settings.as_dict() == before
+    assert client.post("/notifications", data={"vendor": "intercom", "choice": "eaten"}).status_code == 404
+
+
+def test_a_contact_nobody_hears_of_says_so(client: FlaskClient, control: Caller, contact: Callable[..., str]) -> None:
+    path = contact()
+    control("POST", "/intercom/sandbox1/webhook", {"url": None})
+    assert "no address is set" in _text(client, path)
+    assert "No notification goes out" in _after(client, path, name="Fay")
+
+
+def test_who_has_qualified_is_shown(client: FlaskClient, control: Caller, factory: Caller) -> None:
+    lead = {"campaign_id": 1, "first_name": "Fay", "email": "f@example.com", "referrer": {"field": "id", "value": 1}}
+    made = control("POST", "/referral-factory/users", lead).json
+    assert re.search(r'data-label="Status">\s*Pending', _text(client, "/"))
+    factory("PUT", "/users/qualification", {"id": made["id"], "qualified": True})
+    page = _text(client, "/")
+    assert '<td data-label="Status"><b>Qualified</b>' in page
+    assert re.search(r'data-label="Referrals">1</td>\s*<td class="number" data-label="Qualified">1<', page)

@@ -119,6 +119,20 @@ def test_counts_come_only_when_asked_for(factory: Caller) -> None:
     assert shown["referrals"] == 0
 
 
+def test_counts_come_page_by_page_too(factory: Caller) -> None:
+    for number in range(3):
+        lead = _add(factory, f"l{number}@example.com", RITA)
+    factory("PUT", "/users/qualification", {"email": lead["email"], "campaign_id": 1, "qualified": True})
+    found, path = [], "/users?per_page=2&with=user.analytics"
+    while path:
+        page = factory("GET", path).json
+        found += [(row["type"], row["analytics"]) for row in page["data"]]
+        path = (page["links"]["next"] or "").partition("/referral-factory")[2]
+    nobody = {"reach": 0, "referrals": 0, "qualified_referrals": 0}
+    rita = {"reach": 0, "referrals": 3, "qualified_referrals": 1}
+    assert found == [("person_referring", rita), *[("person_invited", nobody)] * 3]
+
+
 def test_people_are_found_by_id_or_code_and_by_email_by_switch(factory: Caller, world: World) -> None:
     by_id = factory("GET", "/users/1").json
     assert factory("GET", f"/users/{by_id['data']['code']}").json == by_id

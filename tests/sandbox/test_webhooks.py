@@ -340,3 +340,52 @@ def test_they_can_be_doubled_and_lost(sandbox: Sandbox, receiver: Receiver, hook
     _sign_up(sandbox, "lost@example.com")
     _settled(sandbox)
     assert [request.get_json() for request in receiver.received] == [{"email": "fay@example.com"}] * 2
+
+
+def test_an_overtaken_one_comes_right_behind_the_next(
+    sandbox: Sandbox, control: Caller, subscribed: Receiver
+) -> None:
+    sandbox.state.settings.change({"intercom_webhook_reorder": 1.0})
+    people = [{"role": "lead", "email": f"{name}@b.co"} for name in "abcde"]
+    control("POST", "/intercom/sandbox1/contacts", people[0])
+    _settled(sandbox)
+    assert subscribed.received == []
+    for person in people[1:]:
+        control("POST", "/intercom/sandbox1/contacts", person)
+        _settled(sandbox)
+        sandbox.advance(2)
+        _settled(sandbox)
+    sandbox.advance(31)  # nobody overtakes the last one
+    _settled(sandbox)
+    emails = [request.get_json()["data"]["item"]["email"][0] for request in subscribed.received]
+    assert "".join(emails) == "badce"
+
+
+def test_one_can_be_tripled_or_late_by_word(sandbox: Sandbox, control: Caller, subscribed: Receiver) -> None:
+    changes = [
+        {"role": "lead", "name": "Ann", "notification": "triple"},
+        {"role": "lead", "name": "Bob", "notification": "late"},
+    ]
+    control("POST", "/intercom/sandbox1/contacts/changes", {"changes": changes})
+    _settled(sandbox)
+    bodies = [request.get_json() for request in subscribed.received]
+    assert [body["data"]["item"]["name"] for body in bodies] == ["Ann"] * 3
+    assert len({body["id"] for body in bodies}) == 1
+    sandbox.advance(11)
+    _settled(sandbox)
+    assert subscribed.received[-1].get_json()["data"]["item"]["name"] == "Bob"
+
+
+def test_a_late_one_tells_what_was_true_when_it_was_written(
+    sandbox: Sandbox, intercom: Caller, control: Caller, subscribed: Receiver
+) -> None:
+    made = control("POST", "/intercom/sandbox1/contacts", {"role": "lead", "notification": "silent"}).json
+    path = f"/intercom/sandbox1/contacts/{made['id']}"
+    control("PUT", path, {"custom_attributes": {"plan": "pro"}, "notification": "late"})
+    control("PUT", path, {"custom_attributes": {"plan": "trial"}})
+    _settled(sandbox)
+    sandbox.advance(11)
+    _settled(sandbox)
+    plans = [request.get_json()["data"]["item"]["custom_attributes"]["plan"] for request in subscribed.received]
+    assert plans == ["trial", "pro"]
+    assert intercom("GET", f"/contacts/{made['id']}").json["custom_attributes"] == {"plan": "trial"}

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.errors import NotUnderstood
 from app.core.events import Joined, Qualified, RewardIssued
-from app.core.people import Audience
+from app.core.people import Audience, Person
 from schemas.bodies import object_from
 from schemas.referral_factory import (
     Campaign,
@@ -17,6 +17,7 @@ from schemas.referral_factory import (
     event_from,
     person_from,
     person_from_webhook,
+    webhook_payload_from,
 )
 
 USER: dict[str, Any] = {
@@ -249,3 +250,42 @@ def test_a_form() -> None:
     person = person_from_webhook(payload)
     assert (person.email, person.values["meta.Company"]) == ("a+b@b.c", "Zoë & co")
     assert (person.values["referrer.email"], person.values["qualified_at"]) == ("r@b.c", None)
+
+
+class TestAWebhookThatNeverCame:
+    @pytest.mark.parametrize("topic", ["joined", "qualified"])
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {},
+            {"type": "person_referring", "referrer_id": None},
+            {"email": None, "code": None},
+            {"qualified_at": "2026-11-22", "analytics": None},
+            {
+                "meta": [
+                    {"field": label, "value": "x"} for label in ("Email", "name", "data", "user", "id", "meta", "a.b")
+                ]
+            },
+            {
+                "meta": [
+                    {"field": "Seats", "value": 5},
+                    {"field": "Trial", "value": False},
+                    {"field": "No", "value": None},
+                ]
+            },
+            {"type": None, "referrer_id": None},
+        ],
+        ids=str,
+    )
+    def test_is_written_as_it_would_have_been_read(self, topic: str, changes: dict[str, Any]) -> None:
+        person = person_from({**USER, **changes})
+        assert event_from(topic, webhook_payload_from(person)).person == person
+
+    def test_uses_the_documented_names(self) -> None:
+        person = Person(Audience.LEADS, {"id": 7, "campaign.name": "Summer", "referrer.email": "r@example.com"})
+        assert webhook_payload_from(person) == {
+            "id": 7,
+            "campaign_name": "Summer",
+            "referrer_email": "r@example.com",
+            "type": "person_invited",
+        }

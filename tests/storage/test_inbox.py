@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from app.storage import inbox
+from app.storage import event_list, inbox
 from app.storage.database import Database
 from app.storage.inbox import NewEvent, Settling
 
@@ -121,7 +121,7 @@ def test_an_event_that_kills_every_worker_ends_dead(database: Database) -> None:
         with database.writing() as connection:
             inbox.give_back_expired(connection, now, 2)
     with database.reading() as connection:
-        event = inbox.get(connection, event_id)
+        event = event_list.get(connection, event_id)
     assert event is not None
     assert (event.status, event.cause) == ("dead", "internal_error")
 
@@ -167,6 +167,6 @@ def test_retention_removes_done_events_and_leaves_dead_ones(database: Database) 
     settle(database, done, None)
     settle(database, dead, None, "dead")
     with database.writing() as connection:
-        assert inbox.remove_settled(connection, NOW + timedelta(days=91), 100) == 1
-        assert inbox.get(connection, done) is None
-        assert inbox.get(connection, dead) is not None
+        assert event_list.remove_settled(connection, NOW + timedelta(days=91), 100) == 1
+        assert event_list.get(connection, done) is None
+        assert event_list.get(connection, dead) is not None

@@ -9,7 +9,7 @@ import pytest
 from app.core.errors import Unauthorized, Unavailable, Vendor
 from app.storage import programs, workspaces
 from app.storage.vault import digest
-from app.usecases.check_connections import probe_connections
+from app.usecases.check_connections import probe_connections, try_program, try_workspace
 from tests.product import Product
 
 REFUSED = Unauthorized(Vendor.INTERCOM, "Access Token Invalid", status=401)
@@ -74,7 +74,7 @@ class TestALostWorkspace:
     def test_is_not_taken_for_back_where_a_person_gave_it_another_token_meanwhile(self, product: Product) -> None:
         lose_workspace(product)
         with product.database.writing() as connection:
-            workspaces.regain(connection, product.workspace_id, digest("an older one"))
+            workspaces.regain(connection, product.workspace_id, digest("an older one"), product.time)
         assert workspace(product).state == "disconnected"
 
     def test_that_a_person_disconnected_is_not_asked(self, product: Product) -> None:
@@ -100,3 +100,48 @@ class TestALostProgram:
         product.referral_factory.fail("campaigns", REFUSED_THERE)
         assert probe_connections(product.services) == 0
         assert product.event(event_id).held_by == f"program:{product.program_id}"
+
+
+class TestTryingByHand:
+    def test_a_lost_workspace_that_works_again_goes_on(self, product: Product) -> None:
+        event_id = lose_workspace(product)
+        product.advance(60)
+        assert try_workspace(product.services, workspace(product))
+        row = workspace(product)
+        assert (row.state, row.state_since) == ("connected", product.time)
+        assert product.bell.rings == 1
+        product.work()
+        assert product.event(event_id).status == "done"
+
+    def test_what_waits_for_a_permission_is_tried_again(self, product: Product) -> None:
+        product.intercom.fail("create", FORBIDDEN)
+        event_id = product.receive_lead()
+        product.work()
+        assert workspace(product).missing_permissions == ["contacts_write"]
+        since = workspace(product).state_since
+        assert try_workspace(product.services, workspace(product))
+        assert (workspace(product).missing_permissions, workspace(product).state_since) == ([], since)
+        product.advance(200)
+        product.work()
+        assert product.event(event_id).status == "done"
+
+    def test_one_that_is_still_refused_stays_lost_since_the_first_time(self, product: Product) -> None:
+        lose_workspace(product)
+        since = product.time
+        product.advance(60)
+        product.intercom.fail("me", REFUSED)
+        assert not try_workspace(product.services, workspace(product))
+        row = workspace(product)
+        assert (row.state, row.state_since) == ("disconnected", since)
+        assert product.bell.rings == 0
+
+    def test_a_lost_program_that_works_again_goes_on(self, product: Product) -> None:
+        lose_program(product)
+        product.advance(60)
+        assert try_program(product.services, program(product))
+        assert (program(product).state, program(product).state_since) == ("connected", product.time)
+
+    def test_where_nothing_waits_nothing_is_rung_for(self, product: Product) -> None:
+        assert try_workspace(product.services, workspace(product))
+        assert try_program(product.services, program(product))
+        assert product.bell.rings == 0

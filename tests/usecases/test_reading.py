@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, select
 
 from app.core.errors import ApiError, InvalidRequest, RateLimited, Rejected, Unauthorized, Unavailable, Vendor
 from app.core.people import Audience, Person
+from app.integrations.budget import Pace
 from app.integrations.referral_factory import PeoplePage
 from app.storage import campaigns, inbox, people, programs, readings
 from app.storage.tables import audience_readings, audience_versions, program_readings
@@ -318,7 +319,7 @@ class TestWebhooks:
         new.work_until_idle()
         read(new)
         (row,) = new.people()
-        assert (row.joined_before_setup, row.qualification_cause) == (False, "duplicate_skipped")
+        assert (row.joined_before_setup, row.qualification_cause) == (False, "existed_before_and_not_updated")
 
     def test_one_between_two_pages(self, new: Product) -> None:
         new.referral_factory.page_size = 1
@@ -467,7 +468,7 @@ class TestPages:
         assert read(new) == 4
         assert len(marked(new)) == 7
 
-    @pytest.mark.parametrize("function", ["save_read", "save"])
+    @pytest.mark.parametrize("function", ["save_read", "_write"])
     def test_a_crash_in_the_middle_of_keeping_a_page_keeps_nothing_of_it(
         self, new: Product, monkeypatch: pytest.MonkeyPatch, function: str
     ) -> None:
@@ -475,9 +476,9 @@ class TestPages:
         set_up(new)
         real, calls = getattr(people, function), []
 
-        def dies(connection: Connection, records: Any, now: Any) -> Any:
-            calls.append(now)
-            result = real(connection, records, now)
+        def dies(*arguments: Any) -> Any:
+            calls.append(arguments)
+            result = real(*arguments)
             if len(calls) == 2:
                 raise SystemError("killed")
             return result
@@ -635,7 +636,7 @@ class TestTheVendor:
         if mended == "by the vendor":
             assert probe_connections(new.services) == 1
         else:
-            change_program(new.services, new.program_id, {"access_token": "new"})
+            change_program(new.services, new.program_id, {"access_token": "new"}, "anna@example.com")
         assert read(new) == 1
 
     @pytest.mark.parametrize(("then", "seconds"), [(None, 300), (DOWN, 30)])
@@ -659,17 +660,17 @@ class TestTheVendor:
         assert read(new) == 0
         assert new.referral_factory.calls == []
 
-    def test_is_asked_in_bulk(self, new: Product, monkeypatch: pytest.MonkeyPatch) -> None:
-        asked: list[tuple[str | None, bool]] = []
+    def test_is_asked_as_a_sweep(self, new: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[tuple[str | None, Pace]] = []
 
-        def way(*, token: str, budget_key: str | None, bulk: bool = False) -> Any:
-            asked.append((budget_key, bulk))
+        def way(*, token: str, budget_key: str | None, pace: Pace = Pace.LIVE) -> Any:
+            asked.append((budget_key, pace))
             return new.referral_factory
 
         monkeypatch.setattr(new.services.vendors, "referral_factory", way)
         set_up(new)
         read(new)
-        assert asked == [(str(new.program_id), True)]
+        assert asked == [(str(new.program_id), Pace.SWEEP)]
 
 
 class TestCampaignsThatMove:

@@ -18,7 +18,7 @@ from app.storage.database import Database
 from app.storage.inbox import NewEvent, Receipt
 from app.storage.intake import Intake
 from app.storage.tables import events
-from app.usecases.receive_event import Door, receive_from_referral_factory
+from app.usecases.receive_event import campaign_door, receive_from_referral_factory
 from tests.product import START, Product, lead
 
 
@@ -213,8 +213,8 @@ class TestReceipt:
     def test_of_a_secret_that_is_not_the_campaigns_keeps_nothing(self, product: Product) -> None:
         from app.core.errors import InvalidRequest
 
-        door = Door(product.campaign_id, product.workspace_id, ("right",))
-        for secret in (None, "", "wrong", "right ", "ríght"):
+        door = campaign_door(product.services, "key-1", "joined")
+        for secret in (None, "", "wrong", "webhook-secret ", "wébhook-secret"):
             with pytest.raises(InvalidRequest) as refused:
                 receive_from_referral_factory(
                     product.services,

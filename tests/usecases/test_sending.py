@@ -57,6 +57,18 @@ class TestANewPerson:
         product.work()
         assert only_contact(product).role is Role.USER
 
+    def test_brings_counts_that_only_referral_factory_knows_by_whatever_name_the_webhook_has(
+        self, product: Product
+    ) -> None:
+        mapping = [*SETTINGS["mapping"][:2], {"from": {"field": "referrals"}, "to": "custom_attributes.Seats"}]
+        product.set_up(Audience.REFERRERS, {**SETTINGS, "mapping": mapping, "qualification": None})
+        told = product.referral_factory.sign_up("rita@example.com")
+        for number, name in enumerate(({"id": told.values["id"]}, {"code": told.code}, {})):
+            product.receive(email="rita@example.com", first_name=f"Rita{number}", type="person_referring", **name)
+            product.work_until_idle()
+            assert left_out(product.activity()[number]) == {}
+        assert only_contact(product).custom_attributes["Seats"] == 0
+
     def test_takes_two_calls_when_the_webhook_carried_everything(self, product: Product) -> None:
         product.receive_lead()
         product.work()

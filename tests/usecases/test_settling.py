@@ -35,7 +35,7 @@ def settle(product: Product, outcomes: list[Outcome], owner: str = "worker") -> 
 def test_one_outcome_that_can_not_be_kept_costs_its_event_alone(product: Product) -> None:
     ids = [product.receive_lead(id=n, email=f"lead{n}@example.com") for n in range(5)]
     _, outcomes = worked_on(product)
-    outcomes[2].activity[0]["sync_id"] = 2**80  # no driver takes it, each in its own way
+    outcomes[2].activity[0]["campaign_id"] = 2**80  # no driver takes it, each in its own way
     settle(product, outcomes)
     kept = [product.event(one) for one in ids]
     assert [event.status for event in kept] == ["done", "done", "dead", "done", "done"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.core.errors import RateLimited, Unauthorized, Unavailable, Vendor
-from app.storage import inbox, workspaces
+from app.storage import event_list, inbox, reconciles, workspaces
 from app.storage.tables import activity, events
+from app.storage.tables import reconciles as reconcile_rows
 from app.usecases import process_event
-from app.usecases.sweep import REMOVED_AT_ONCE, Swept, refresh_catalogues, remove_old, sweep
+from app.usecases.sweep import REMOVED_AT_ONCE, Swept, refresh_catalogues, remove_old, remove_strangers, sweep
 from tests.fakes import custom
 from tests.product import Product
 
@@ -87,7 +88,7 @@ class TestRetention:
         product.advance(86_401)
         assert remove_old(product.services) == 2
         with product.database.reading() as connection:
-            there = [one for one in (old, dead, young, waiting) if inbox.get(connection, one)]
+            there = [one for one in (old, dead, young, waiting) if event_list.get(connection, one)]
         assert there == [dead, young, waiting]
         assert [row.email for row in product.activity()] == ["young@example.com"]
         assert len(product.people()) == 2, "people and links stay"
@@ -101,6 +102,52 @@ class TestRetention:
         product.advance(91 * 86_400)
         assert remove_old(product.services) == 2 * REMOVED_AT_ONCE + 1
         assert product.activity() == []
+
+    def test_removes_reconciles_but_never_one_that_is_going_on(self, product: Product) -> None:
+        row = {"kind": "intercom", "connection_id": 1, "looked_at": 0, "found": 0, "calls": 0}
+        with product.database.writing() as connection:
+            for days in (92, 91, 1):
+                started = product.time - timedelta(days=days)
+                connection.execute(reconcile_rows.insert().values({**row, "started_at": started}))
+            turn = reconciles.take(connection, "intercom", 1, product.time - timedelta(days=95), timedelta(seconds=9))
+        assert turn is not None
+        assert remove_old(product.services) == 2
+        with product.database.reading() as connection:
+            assert set(connection.execute(select(reconcile_rows.c.id)).scalars()) == {3, turn.reconcile_id}
+
+    def test_removes_strangers_events_after_the_last_moment_they_could_be_delivered_again(
+        self, product: Product
+    ) -> None:
+        event = {
+            "source": "intercom",
+            "topic": "contact.user.updated",
+            "workspace_id": 1,
+            "content_type": "application/json",
+            "attempts": 0,
+            "received_at": product.time,
+            "settled_at": product.time,
+        }
+        kinds = [("done", "not_a_tracked_lead")] * (REMOVED_AT_ONCE + 1) + [
+            ("done", None),
+            ("dead", "internal_error"),
+        ]
+        with product.database.writing() as connection:
+            connection.execute(
+                events.insert(),
+                [
+                    {**event, "dedupe_key": str(n), "status": status, "cause": cause}
+                    for n, (status, cause) in enumerate(kinds)
+                ],
+            )
+        product.advance(3 * 3600)
+        assert remove_strangers(product.services) == 0
+        product.advance(1)
+        assert remove_strangers(product.services) == REMOVED_AT_ONCE + 1
+        with product.database.reading() as connection:
+            assert connection.execute(select(events.c.status).order_by(events.c.id)).scalars().all() == [
+                "done",
+                "dead",
+            ]
 
 
 class TestTheCatalogue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from alembic.migration import MigrationContext
@@ -14,11 +15,15 @@ from sqlalchemy import text
 
 from app.core.errors import Vendor
 from app.factory import make_app
-from app.storage import inbox, schema_version
+from app.integrations.budget import Pace
+from app.storage import circuits, inbox, schema_version, workspaces
+from app.storage.circuits import Broken
 from app.storage.database import Database
 from app.storage.inbox import NewEvent
 from app.storage.tables import events
+from app.storage.vault import digest
 from app.wiring import Wired
+from tests.product import Product
 from tests.web.installation import settings_for
 
 HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin"}
@@ -82,6 +87,12 @@ def test_not_ready_with_old_migrations(wired: Wired, database: Database, revisio
     assert (answer.status_code, answer.json) == (503, {"database": "ok", "redis": "ok", "migrations": "down"})
 
 
+def test_goes_on_while_a_later_version_has_migrated_already(wired: Wired, database: Database) -> None:
+    migrated(database, "9999")
+    answer = with_redis(wired, answers=True).get("/readyz")
+    assert (answer.status_code, answer.json) == (200, {"database": "ok", "redis": "ok", "migrations": "ok"})
+
+
 def test_not_ready_without_the_database(nowhere: Wired) -> None:
     answer = with_redis(nowhere, answers=True).get("/readyz")
     assert (answer.status_code, answer.json) == (503, {"database": "down", "redis": "ok", "migrations": "down"})
@@ -107,6 +118,7 @@ def test_what_is_counted_is_read_by_prometheus(wired: Wired, database: Database)
     wired.metrics.settled("referral_factory", "done", None, 0.2)
     wired.metrics.settled("referral_factory", "retrying", "intercom_unavailable", 0.2)
     wired.metrics.activity("send", "created", None)
+    wired.metrics.reconciled("intercom", 1, 1)
     wired.metrics.called(Vendor.INTERCOM, "search_email", 200, 0.08)
     wired.metrics.waited(Vendor.INTERCOM, 0.5)
     found = metrics(client)
@@ -116,6 +128,8 @@ def test_what_is_counted_is_read_by_prometheus(wired: Wired, database: Database)
         "referloop_events_settled_total cause= source=referral_factory status=done",
         "referloop_events_settled_total cause=intercom_unavailable source=referral_factory status=retrying",
         "referloop_activity_total cause= outcome=created verb=send",
+        "referloop_reconcile_found_total kind=intercom",
+        "referloop_reconcile_calls_total kind=intercom",
         "referloop_event_seconds_count source=referral_factory",
         "referloop_vendor_call_seconds_count operation=search_email status=200 vendor=intercom",
         "referloop_vendor_wait_seconds_count vendor=intercom",
@@ -160,3 +174,26 @@ def test_metrics_are_told_before_the_first_migration(wired: Wired, database: Dat
 def test_every_answer_has_the_headers_of_security(wired: Wired, path: str) -> None:
     answer = with_redis(wired, answers=True).get(path)
     assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+
+
+def test_bulk_work_has_ways_of_its_own_which_are_kept(wired: Wired) -> None:
+    def way(pace: Pace) -> Any:
+        return wired.services.vendors.intercom(region="us", token="token", budget_key="1", pace=pace)
+
+    assert [way(pace)._line.bulk for pace in (Pace.BULK, Pace.LIVE)] == [True, False]
+    assert way(Pace.BULK) is way(Pace.BULK)
+    assert wired.services.reconcile_interval.total_seconds() == 300
+
+
+def test_what_is_lost_or_away_is_told_as_it_stands(wired: Wired, database: Database) -> None:
+    product = Product(database)
+    client = with_redis(wired, answers=True)
+    assert metrics(client)["referloop_circuits_open vendor=intercom"] == 0
+    with database.writing() as connection:
+        workspaces.lose(connection, product.workspace_id, digest("token"), "intercom_unauthorized", product.time)
+        for name in ("referral_factory:1", "referral_factory:1:access"):
+            circuits.open_(connection, Broken(name, "rate_limited", timedelta(seconds=10)), product.time)
+    found = metrics(client)
+    assert found["referloop_connections_lost vendor=intercom"] == 1
+    assert found["referloop_connections_lost vendor=referral_factory"] == 0
+    assert found["referloop_circuits_open vendor=referral_factory"] == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import io
 import json
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,13 +24,15 @@ from werkzeug.test import TestResponse
 from app.storage import campaigns, workspaces
 from app.storage.inbox import NewEvent, Receipt
 from app.storage.tables import events
+from app.usecases.set_up_campaign import rotate_secret
 from app.web import problems
-from app.web.webhooks import webhooks
+from app.web.webhooks import MOST_BYTES, webhooks
 from tests.product import Product, lead
 
 JOINED = "/webhooks/referral-factory/key-1/joined"
 SECRET = {"X-Referloop-Secret": "webhook-secret"}
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture
@@ -125,6 +128,37 @@ class TestWhoGetsIn:
         assert client.post(JOINED, json=lead(id=8), headers=SECRET).status_code == 401
         assert from_intercom(client, notification(id="notif_2")).status_code == 401
 
+    def test_what_a_process_remembers_opens_nothing_that_was_revoked_by_another(
+        self, client: FlaskClient, product: Product
+    ) -> None:
+        assert client.post(JOINED, json=lead(), headers=SECRET).status_code == 200
+        made = rotate_secret(product.services, product.campaign_id, "owner@example.com", revoke_former=True)
+        assert client.post(JOINED, json=lead(id=8), headers=SECRET).status_code == 401
+        new = {"X-Referloop-Secret": made.secret}
+        assert client.post(JOINED, json=lead(id=9), headers=new).status_code == 200
+        assert stored(product) == 2
+
+    def test_a_workspaces_new_secret_counts_at_once_wherever_the_one_before_is_remembered(
+        self, client: FlaskClient, product: Product
+    ) -> None:
+        assert from_intercom(client, notification()).status_code == 200
+        with product.database.writing() as connection:
+            workspaces.change(connection, product.workspace_id, client_secret=product.services.vault.seal("new"))
+        body = notification(id="notif_2")
+        assert from_intercom(client, body).status_code == 401
+        assert from_intercom(client, body, signed(body, "new")).status_code == 200
+        assert stored(product) == 2
+
+    def test_a_campaign_that_is_gone_has_no_address_wherever_it_is_remembered(
+        self, client: FlaskClient, product: Product
+    ) -> None:
+        assert client.post(JOINED, json=lead(), headers=SECRET).status_code == 200
+        with product.database.writing() as connection:
+            campaigns.change(connection, product.campaign_id, webhook_key="another")
+        assert client.post(JOINED, json=lead(id=8), headers=SECRET).status_code == 401
+        assert client.post(JOINED, json=lead(id=9), headers=SECRET).status_code == 404
+        assert stored(product) == 1
+
     def test_a_disconnected_workspace_is_still_verified_and_kept(self, client: FlaskClient, product: Product) -> None:
         with product.database.writing() as connection:
             workspaces.change(connection, product.workspace_id, state="disconnected", token=None, token_digest=None)
@@ -204,6 +238,22 @@ def test_is_refused_in_the_order_of_the_contract_and_not_stored(
     assert problem["status"] == status
     assert {"type", "title", "detail", "cause"} <= problem.keys()
     assert (stored(product), product.bell.rings) == (0, 0)
+
+
+@pytest.mark.parametrize(("address", "content_type"), [(JOINED, JSON), (JOINED, FORM), ("/webhooks/intercom", JSON)])
+@pytest.mark.parametrize(("size", "too_large"), [(MOST_BYTES, False), (MOST_BYTES + 1, True), (3 * MOST_BYTES, True)])
+def test_a_body_of_undeclared_length_is_counted_and_never_cut(
+    client: FlaskClient, address: str, content_type: str, size: int, too_large: bool
+) -> None:
+    opening = b"a=" if content_type == FORM else b'"'
+    answer = client.post(
+        address,
+        input_stream=io.BytesIO(opening + b"x" * (size - len(opening))),
+        content_type=content_type,
+        headers=SECRET,
+        environ_overrides={"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
+    )
+    assert (answer.status_code == 413) is too_large
 
 
 @pytest.mark.parametrize("body", [b"{}", b"a=1"])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from redis import Redis
 
-from app.queue import DRAIN, PENDING_SECONDS, RedisBell, answer, impatient_redis, live_queue, mark_key, ring_now
+from app.queue import DRAIN, PENDING_SECONDS, RedisBell, answer, impatient_redis, mark_key, queue_of, ring_now
 from tests.integrations.conftest import RedisServer
 
 pytestmark = pytest.mark.enable_socket
@@ -36,7 +36,7 @@ def until(what: Callable[[], object]) -> None:
 
 
 def jobs(client: Redis) -> list[str]:
-    return [job.func_name for job in live_queue(client).get_jobs()]
+    return [job.func_name for job in queue_of(client).get_jobs()]
 
 
 def test_rings_that_come_together_are_one_job(client: Redis) -> None:

@@ -280,6 +280,57 @@ def test_an_event_that_must_wait_its_turn_does_not_keep_the_drain_busy(product: 
     assert drain(product.services) == 2
 
 
+class TestWhatIsDueSoon:
+    """The product's clock stands still until the test moves it."""
+
+    def put_off(self, product: Product, event_id: int, seconds: float) -> None:
+        due = product.time + timedelta(seconds=seconds)
+        with product.database.writing() as connection:
+            connection.execute(events.update().where(events.c.id == event_id).values(next_attempt_at=due))
+
+    def test_is_waited_for(self, product: Product, intercom: Gated) -> None:
+        self.put_off(product, product.receive_lead(id=1, email=OLGA), 1)
+        with draining(product.services) as (finish, _):
+            for number in range(3):  # others come meanwhile, and are not made to wait
+                product.receive_lead(id=10 + number, email=f"lead{number}@example.com")
+                until(lambda seen=number: statuses(product).get("done") == seen + 1)  # type: ignore[misc]
+            assert OLGA not in intercom.searched
+            product.advance(1)
+            assert finish() == 4
+        assert OLGA in intercom.searched
+
+    def test_later_than_that_is_not(self, product: Product, intercom: Gated) -> None:
+        self.put_off(product, product.receive_lead(), 2)
+        assert drain(product.services) == 0
+
+    def test_is_left_to_another_when_asked_to_stop(self, product: Product, intercom: Gated) -> None:
+        self.put_off(product, product.receive_lead(), 1)
+        with draining(product.services) as (finish, stopping):
+            stopping.set()
+            assert finish() == 0
+        assert statuses(product) == {"received": 1}
+
+    def test_does_not_make_it_go_on_for_longer_than_its_time(self, product: Product, intercom: Gated) -> None:
+        self.put_off(product, product.receive_lead(), 1)
+        assert drain(product.services, seconds=0.3) == 0
+
+    def test_is_not_looked_for_all_the_time(self, product: Product, intercom: Gated) -> None:
+        looks: list[int] = []
+
+        class Counting(Database):
+            @contextmanager
+            def reading(self) -> Iterator[Connection]:
+                looks.append(1)
+                with super().reading() as connection:
+                    yield connection
+
+        database = Counting(product.database.engine.url.render_as_string(hide_password=False))
+        self.put_off(product, product.receive_lead(), 1)
+        drain(replace(product.services, database=database), seconds=0.5)
+        database.close()
+        assert 2 <= len(looks) <= 11
+
+
 class Flaky(Database):
     """A database that can be taken away; statements fail then as its driver has them fail."""
 

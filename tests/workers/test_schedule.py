@@ -85,7 +85,10 @@ def test_a_lost_event_is_found_within_ninety_seconds() -> None:
     assert sweep.every <= timedelta(seconds=30)
 
 
-def test_what_goes_on_for_long_holds_up_nothing_else(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_goes_on_for_long_holds_up_nothing_else(
+    product: Product, monkeypatch: pytest.MonkeyPatch, apart: bool
+) -> None:
     stopping, asked, rung = threading.Event(), threading.Event(), threading.Event()
 
     def slow(_: Services) -> None:
@@ -94,7 +97,7 @@ def test_what_goes_on_for_long_holds_up_nothing_else(product: Product, monkeypat
 
     kinds = (
         Recurring("slow", HOURLY, slow, apart=True),
-        Recurring("quick", HOURLY, lambda _: rung.set() if asked.wait(5) else None),
+        Recurring("quick", HOURLY, lambda _: rung.set() if asked.wait(5) else None, apart=apart),
     )
     monkeypatch.setattr(schedule, "RECURRING", kinds)
     with ThreadPoolExecutor(1) as beside:

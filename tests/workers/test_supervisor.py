@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Each child says who it is; "stubborn" does not listen.
 SCRIPT = """
-import os, signal, sys, threading, time
+import os, signal, sys, time
 from pathlib import Path
 from workers import main
+from workers.stop import Stop
 
 folder = Path(sys.argv[1])
 main.RESTART_SECONDS, main.GRACE_SECONDS = 0.2, float(sys.argv[2])
@@ -29,7 +30,7 @@ def say(kind):
     draft.rename(folder / f"{kind}-{os.getpid()}")
 
 def ends(_settings):
-    stopping = threading.Event()
+    stopping = Stop()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     say("ends")
     stopping.wait(30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app.web.api import access, campaigns, causes, programs, records, workspaces
+from app.web.api import access, campaigns, causes, diagnosis, programs, records, syncs, workspaces
 from app.web.api.description import make_api
 from app.web.api.operations import IdConverter
 
@@ -15,5 +15,5 @@ def register(app: Flask) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     access.register(app)
     api = make_api(app)
-    for module in (workspaces, programs, campaigns, records, causes):
+    for module in (workspaces, programs, campaigns, syncs, records, diagnosis, causes):
         api.register_blueprint(module.calls)

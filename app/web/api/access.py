@@ -7,8 +7,12 @@ import hmac
 
 from flask import Flask, current_app, g, request
 
+from app.core.access import OWNERS_RIGHTS, may_call
 from app.core.causes import Cause
 from app.core.errors import InvalidRequest
+from app.usecases.make_api_token import PREFIX as PREFIX_OF_TOKENS
+from app.usecases.make_api_token import Caller, caller_by
+from app.usecases.services import Services
 
 PREFIX = "/api/v1"
 OPEN_PATHS = (f"{PREFIX}/openapi.json", f"{PREFIX}/docs")
@@ -24,18 +28,34 @@ def register(app: Flask) -> None:
 
 
 def _check() -> None:
-    """Raises: InvalidRequest 401 without a token that is ours."""
+    """Raises: InvalidRequest 401 without a token that is ours, 403 for what its maker may not do."""
     path = request.path
     if not path.startswith(f"{PREFIX}/") or path in OPEN_PATHS or path.startswith(f"{PREFIX}/docs/"):
         return
     authorization = request.authorization
     given = authorization.token if authorization is not None and authorization.type == "bearer" else None
-    if not given or not _is_admins(given):
+    caller = _caller(given) if given else None
+    if caller is None:
         raise InvalidRequest(
             "Send an API token: Authorization: Bearer <token>.", status=401, cause=Cause.UNAUTHENTICATED
         )
-    request.max_content_length = MOST_BYTES
-    g.actor = current_app.extensions["referloop.admin_name"]
+    if not may_call(caller.rights, request.method):
+        raise InvalidRequest(
+            "This token's maker does not have the right to manage integrations. It can read only.",
+            status=403,
+            cause=Cause.TEAMMATE_NOT_PERMITTED,
+        )
+    # One more than there may be: a body that declares no length is cut at the most that is asked for.
+    request.max_content_length = MOST_BYTES + 1
+    g.actor = caller.actor
+
+
+def _caller(given: str) -> Caller | None:
+    if _is_admins(given):
+        return Caller(current_app.extensions["referloop.admin_name"], OWNERS_RIGHTS)
+    # Only what looks like one of ours is looked for: a stranger's guess costs the database nothing.
+    services: Services = current_app.extensions["referloop"]
+    return caller_by(services, given) if given.startswith(PREFIX_OF_TOKENS) else None
 
 
 def _is_admins(given: str) -> bool:

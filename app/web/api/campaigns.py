@@ -53,7 +53,7 @@ def create_a_campaign(body: dict[str, Any]) -> Any:
 
     The webhook's secret is shown this once. An archived campaign is taken up again, with another secret.
     """
-    made = create_campaign(services(), NewCampaign(**body))
+    made = create_campaign(services(), NewCampaign(**body), actor())
     return _campaign(made.campaign_id, made.secret)
 
 
@@ -77,7 +77,7 @@ def show_campaign(campaign_id: int) -> Any:
 @call(calls, "PATCH", "/campaigns/<id:campaign_id>", body=CampaignChanges, answers=CampaignAnswer)
 def update_campaign(changes: dict[str, Any], campaign_id: int) -> Any:
     """Change a campaign"""
-    change_campaign(services(), campaign_id, changes)
+    change_campaign(services(), campaign_id, changes, actor())
     return _campaign(campaign_id)
 
 
@@ -87,7 +87,7 @@ def archive_a_campaign(campaign_id: int) -> None:
 
     Its webhook goes on answering, without effect. The same campaign can be taken up again.
     """
-    archive_campaign(services(), campaign_id)
+    archive_campaign(services(), campaign_id, actor())
 
 
 @call(
@@ -103,7 +103,7 @@ def rotate_webhook_secret(body: dict[str, Any], campaign_id: int) -> Any:
 
     The former one is accepted for 24 hours, or ends at once with `revoke_former`.
     """
-    made = rotate_secret(services(), campaign_id, revoke_former=body["revoke_former"])
+    made = rotate_secret(services(), campaign_id, actor(), revoke_former=body["revoke_former"])
     return {"secret": made.secret, "former_valid_until": made.former_until}
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import flask_smorest
 import marshmallow
-from flask import Request, current_app, g, request
+from flask import Request, Response, current_app, g, jsonify, request
 from webargs import core
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
@@ -19,6 +19,7 @@ from werkzeug.routing import BaseConverter, ValidationError
 
 from app.core.errors import InvalidRequest
 from app.usecases.services import Services
+from app.web.api.access import MOST_BYTES
 from schemas.api_faults import field_errors
 from schemas.api_fields import id_from
 from schemas.bodies import json_from
@@ -81,6 +82,8 @@ def json_body() -> Any:
 
 
 def _json(req: Request, body: bytes) -> Any:
+    if len(body) > MOST_BYTES:
+        raise InvalidRequest("The body is larger than 1 MiB.", status=413)
     if not req.is_json:
         raise InvalidRequest("The content type must be application/json.", status=415)
     return json_from(body)
@@ -98,6 +101,13 @@ def group(name: str, description: str) -> Any:
 Schema = type[marshmallow.Schema]
 
 
+def answered(schema: Schema, answer: object, status: int) -> Response:
+    """An answer that is not the one a call has as a rule."""
+    response = jsonify(schema().dump(answer))
+    response.status_code = status
+    return response
+
+
 def call(
     calls: Any,
     method: str,
@@ -109,10 +119,13 @@ def call(
     optional_body: bool = False,
     query: Schema | None = None,
     described_body: Schema | None = None,
+    or_answers: tuple[int, Schema] | None = None,
+    content_type: str | None = None,
 ) -> Callable[[View], View]:
     """Declare a view. It is given what ``body`` or ``query`` have read, and answers what ``answers`` writes.
 
-    ``described_body`` is for the description only: the view reads the body with ``json_body``.
+    For the description only: ``described_body`` (the view reads the body with ``json_body``), ``or_answers`` (what
+    the view may answer instead, with its status, by ``answered``) and ``content_type`` (of text that it answers).
     """
 
     def declare(view: View) -> View:
@@ -121,7 +134,10 @@ def call(
             declared = calls.arguments(body, location=BODY, required=not optional_body)(declared)
         if query is not None:
             declared = calls.arguments(query, location=QUERY)(declared)
-        declared = calls.response(status, answers)(declared)
+        described_answer = {"type": "string"} if content_type is not None else answers
+        declared = calls.response(status, described_answer, content_type=content_type)(declared)
+        if or_answers is not None:
+            declared = calls.alt_response(or_answers[0], schema=or_answers[1], success=True)(declared)
         described: dict[str, Any] = {"operationId": view.__name__}
         if described_body is not None:
             content = {"application/json": {"schema": described_body}}

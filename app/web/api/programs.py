@@ -14,7 +14,7 @@ from app.usecases.connect_program import (
     known_program,
 )
 from app.web.api import shown
-from app.web.api.operations import call, group, services
+from app.web.api.operations import actor, call, group, services
 from app.web.api.paging import id_in, page_of, page_within
 from schemas.api_fields import PageQuery
 from schemas.api_setup import FoundCampaignPage, ProgramAnswer, ProgramBody, ProgramChanges, ProgramPage
@@ -32,7 +32,7 @@ def connect_a_program(body: dict[str, Any]) -> Any:
 
     The token is tried first. `user_limit` is that of the account's plan.
     """
-    return _program(connect_program(services(), NewProgram(**body)))
+    return _program(connect_program(services(), NewProgram(**body), actor()))
 
 
 @call(calls, "GET", "/programs", query=PageQuery, answers=ProgramPage)
@@ -55,14 +55,14 @@ def update_program(changes: dict[str, Any], program_id: int) -> Any:
 
     A new token is tried first. One that works connects a disconnected program again.
     """
-    change_program(services(), program_id, changes)
+    change_program(services(), program_id, changes, actor())
     return _program(program_id)
 
 
 @call(calls, "DELETE", "/programs/<id:program_id>", status=204)
 def disconnect_a_program(program_id: int) -> None:
     """Disconnect a program; its campaigns and their settings stay"""
-    disconnect_program(services(), program_id)
+    disconnect_program(services(), program_id, actor())
 
 
 @call(calls, "GET", "/programs/<id:program_id>/campaigns", query=PageQuery, answers=FoundCampaignPage)

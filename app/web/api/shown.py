@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from app.core import intercom_pages
 from app.core.causes import Cause
 from app.core.people import CUSTOM
-from app.storage import workspaces
+from app.core.syncs import seconds_left
+from app.storage import reconciles, syncs, workspaces
 from app.usecases.attribute_choices import Choice
 from app.usecases.preview_person import Preview, role_of
+from app.usecases.preview_sync import SyncPreview
 from app.usecases.set_up_audience import ShownAudience
 from app.usecases.show_person import Moment
 from schemas.audiences import document_from
 from schemas.referral_factory import Campaign
-
-_HOSTS = {"us": "app.intercom.com", "eu": "app.eu.intercom.com", "au": "app.au.intercom.com"}
 
 WEBHOOK_HEADER = "X-Referloop-Secret"
 
@@ -43,8 +45,7 @@ def contact(row: Row[Any], spaces: Workspaces) -> dict[str, Any] | None:
 
 def contact_url(workspace: Row[Any], contact_id: str) -> str:
     """Where a teammate sees the contact in Intercom."""
-    host = _HOSTS.get(workspace.region, _HOSTS["us"])
-    return f"https://{host}/a/apps/{workspace.app_id}/users/{contact_id}/all-conversations"
+    return intercom_pages.contact_url(workspace.region, workspace.app_id, contact_id)
 
 
 def attribute(choice: Choice) -> dict[str, Any]:
@@ -116,6 +117,11 @@ def event(row: Row[Any]) -> dict[str, Any]:
     return {**columns(row), "next_attempt_at": row.next_attempt_at if waits else None}
 
 
+def reconcile(row: Row[Any]) -> dict[str, Any]:
+    of = "workspace" if row.kind == reconciles.INTERCOM else "program"
+    return {**columns(row), "scope": f"{of}:{row.connection_id}"}
+
+
 def person(row: Row[Any], spaces: Workspaces) -> dict[str, Any]:
     return {
         "id": row.id,
@@ -169,3 +175,20 @@ def _previewed_contact(previewed: Preview) -> dict[str, Any] | None:
             path.removeprefix(CUSTOM): value for path, value in values.items() if path.startswith(CUSTOM)
         },
     }
+
+
+def sync(row: Row[Any]) -> dict[str, Any]:
+    """A run. Of a later look it is not known how far it is: the counts are of all looks together."""
+    going_on = row.state in (syncs.QUEUED, syncs.RUNNING) and row.look <= 1
+    left = seconds_left(total=row.total, looked_at=row.looked_at, busy_seconds=row.busy_seconds)
+    counts = {name: row._mapping[name] for name in syncs.COUNTS}
+    return {
+        **columns(row),
+        "progress": {**counts, "total": row.total, "seen": row.looked_at},
+        "seconds_left": left if going_on else None,
+        "next_run_at": row.due_at if row.state == syncs.WATCHING else None,
+    }
+
+
+def sync_preview(previewed: SyncPreview) -> dict[str, Any]:
+    return asdict(previewed)

@@ -18,7 +18,7 @@ from app.usecases.connect_workspace import (
 )
 from app.usecases.refresh_catalogue import create_attribute, refresh_workspace
 from app.web.api import shown
-from app.web.api.operations import call, group, services
+from app.web.api.operations import actor, call, group, services
 from app.web.api.paging import id_in, page_of, page_within
 from schemas.api_fields import PageQuery
 from schemas.api_setup import (
@@ -48,7 +48,7 @@ def connect_a_workspace(body: dict[str, Any]) -> Any:
 
     The token is tried first. A workspace that was disconnected keeps its id, its settings and its history.
     """
-    return _workspace(connect_workspace(services(), NewWorkspace(**body)))
+    return _workspace(connect_workspace(services(), NewWorkspace(**body), actor()))
 
 
 @call(calls, "GET", "/workspaces", query=PageQuery, answers=WorkspacePage)
@@ -71,7 +71,7 @@ def update_workspace(changes: dict[str, Any], workspace_id: int) -> Any:
 
     A new token is tried first, and must be of the same workspace. The former client secret is accepted for 24 hours.
     """
-    change_workspace(services(), workspace_id, changes)
+    change_workspace(services(), workspace_id, changes, actor())
     return _workspace(workspace_id)
 
 
@@ -81,7 +81,7 @@ def disconnect_a_workspace(workspace_id: int) -> None:
 
     Its settings and history stay, and its webhooks are still verified and kept.
     """
-    disconnect_workspace(services(), workspace_id)
+    disconnect_workspace(services(), workspace_id, actor())
 
 
 @call(calls, "POST", "/workspaces/<id:workspace_id>/refresh", answers=RefreshAnswer)
@@ -111,6 +111,7 @@ def create_an_attribute(body: dict[str, Any], workspace_id: int) -> Any:
     made = create_attribute(
         services(),
         workspace_id,
+        actor(),
         name=body["name"],
         type_=AttributeType(body["type"]),
         options=body["options"],

@@ -18,8 +18,10 @@ from werkzeug.test import TestResponse
 from app.core.audiences import AttributeType
 from app.core.errors import Unauthorized, Vendor
 from app.core.people import Role
+from app.integrations.budget import Pace
 from app.storage import activity, inbox, people
 from app.storage.database import Database
+from app.storage.doors import Doors
 from app.storage.inbox import NewEvent
 from app.storage.people import PersonRecord
 from app.storage.vault import Vault
@@ -61,7 +63,7 @@ class Vendors:
         self.referral_factories = {"rf-token": FakeReferralFactory(summer, winter)}
         self.budgets: list[str | None] = []
 
-    def intercom(self, *, region: str, token: str, budget_key: str | None) -> FakeIntercom:
+    def intercom(self, *, region: str, token: str, budget_key: str | None, pace: Pace = Pace.LIVE) -> FakeIntercom:
         self.budgets.append(budget_key)
         known = self.intercoms.get((region, token))
         if known is not None:
@@ -70,7 +72,7 @@ class Vendors:
         unknown.fail("me", Unauthorized(Vendor.INTERCOM, "Access Token Invalid", status=401))
         return unknown
 
-    def referral_factory(self, *, token: str, budget_key: str | None, bulk: bool = False) -> FakeReferralFactory:
+    def referral_factory(self, *, token: str, budget_key: str | None, pace: Pace = Pace.LIVE) -> FakeReferralFactory:
         self.budgets.append(budget_key)
         known = self.referral_factories.get(token)
         if known is not None:
@@ -127,13 +129,16 @@ class World:
 
     def __init__(self, database: Database) -> None:
         self.database, self.vendors, self.bell, self.time = database, Vendors(), RecordingBell(), START
+        self.bulk_bell = RecordingBell()
         self.services = Services(
             database=database,
             vault=Vault([Fernet.generate_key().decode()]),
+            doors=Doors(database),
             intake=DirectIntake(database),
             creations=DirectCreations(database),
             vendors=self.vendors,
             bell=self.bell,
+            bulk_bell=self.bulk_bell,
             metrics=NoMetrics(),
             now=lambda: self.time,
             random=lambda: 0.0,
@@ -141,6 +146,8 @@ class World:
             index_delay=timedelta(seconds=180),
             retry_schedule=(10, 60),
             retention=timedelta(days=90),
+            reconcile_interval=timedelta(seconds=300),
+            sync_interval=timedelta(seconds=900),
         )
         self.app = Flask("app.web")
         self.app.extensions["referloop"] = self.services

@@ -106,6 +106,8 @@ def test_unknown_ids_are_not_found_whatever_is_asked_of_them(world: World) -> No
     bodies = {"PATCH": {}, "PUT": {"action": "nothing"}}
     by_ending = {
         "attributes": {"name": "A", "type": "text"},
+        "syncs": {"contacts": "all"},
+        "backfill": {"audience": "leads"},
         "preview": {"audience": "leads", "person": {"email": "a@example.com"}},
     }
     for method, path in routes(world):

@@ -330,7 +330,7 @@ class TestWholeDocument:
     def test_all_its_faults_are_named_at_once(self, world: World) -> None:
         world.campaign()
         document = {
-            "user_limit": -1,
+            "user_limit": 0,
             "extended_types": "yes",
             "audiences": {"leads": {"action": "x"}, "others": {}},
             "more": 1,

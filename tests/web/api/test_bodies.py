@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -42,6 +43,20 @@ def test_what_is_no_json_object_is_refused(
     method = "PUT" if path.endswith("settings") else "POST"
     answer = world.ask(method, path, data=body, content_type=content_type)
     assert (answer.status_code, json_of(answer)["cause"]) == (status, "invalid_request")
+
+
+@pytest.mark.parametrize("path", ["/workspaces", "/campaigns/1/settings"])
+@pytest.mark.parametrize(("spaces", "status"), [(1, 422), (1024 * 1024, 413), (3 * 1024 * 1024, 413)])
+def test_a_body_of_undeclared_length_is_counted(world: World, path: str, spaces: int, status: int) -> None:
+    world.campaign()
+    answer = world.ask(
+        "PUT" if path.endswith("settings") else "POST",
+        path,
+        input_stream=io.BytesIO(b"{}" + b" " * spaces),
+        content_type=JSON,
+        environ_overrides={"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
+    )
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,63 @@ import pytest
 from sqlalchemy import select
 
 from app.core.causes import Cause
-from app.storage.tables import events
+from app.storage.people import STATES
+from app.storage.tables import events, reconciles
+from schemas.api_records import QUALIFICATIONS
 from tests.fakes import FakeIntercom
 from tests.web.api.conftest import World, faults, json_of
 
 
 def ids(answer: Any) -> list[str]:
     return [item["id"] for item in json_of(answer)["items"]]
+
+
+class TestReconciles:
+    def add(self, world: World, **columns: Any) -> None:
+        row = {
+            "kind": "intercom",
+            "connection_id": 1,
+            "started_at": world.time,
+            "looked_at": 7,
+            "found": 2,
+            "calls": 3,
+        }
+        with world.database.writing() as connection:
+            connection.execute(reconciles.insert().values({**row, **columns}))
+
+    def test_one_is_shown_whole(self, world: World) -> None:
+        self.add(world, finished_at=world.time + timedelta(seconds=5))
+        assert json_of(world.get("/reconciles")) == {
+            "items": [
+                {
+                    "id": "1",
+                    "kind": "intercom",
+                    "scope": "workspace:1",
+                    "started_at": "2026-11-22T12:00:00.000Z",
+                    "finished_at": "2026-11-22T12:00:05.000Z",
+                    "looked_at": 7,
+                    "found": 2,
+                    "calls": 3,
+                    "cause": None,
+                }
+            ],
+            "next_cursor": None,
+        }
+
+    def test_a_programs_that_can_not_go_on(self, world: World) -> None:
+        self.add(world, kind="referral_factory", connection_id=4, cause="rate_limited")
+        (item,) = json_of(world.get("/reconciles"))["items"]
+        assert (item["scope"], item["finished_at"], item["cause"]) == ("program:4", None, "rate_limited")
+
+    def test_they_are_listed_newest_first_page_by_page(self, world: World) -> None:
+        for _ in range(5):
+            self.add(world)
+        first = world.get("/reconciles", limit=3)
+        assert ids(first) == ["5", "4", "3"]
+        assert ids(world.get("/reconciles", limit=3, cursor=json_of(first)["next_cursor"])) == ["2", "1"]
+
+    def test_a_broken_cursor_is_refused(self, world: World) -> None:
+        assert world.get("/reconciles", cursor="x").status_code == 422
 
 
 class TestActivity:
@@ -398,3 +448,7 @@ class TestLists:
     def test_all_wrong_filters_are_named_at_once(self, world: World) -> None:
         query = urlencode({"limit": 0, "since": "yesterday", "verb": "sing"})
         assert set(faults(world.ask("GET", "/activity", query_string=query))) == {"/limit", "/since", "/verb"}
+
+
+def test_the_description_knows_every_state_that_a_referral_can_be_in() -> None:
+    assert set(QUALIFICATIONS) == set(STATES)
