@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 
 import structlog
 from flask import Flask, Response, request
@@ -44,7 +44,7 @@ def make_app(settings: Settings, wired: Wired) -> Flask:
 
 def _begin() -> None:
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=os.urandom(8).hex())
+    structlog.contextvars.bind_contextvars(request_id=f"{random.getrandbits(64):016x}")
 
 
 _log = structlog.get_logger("app.web")

@@ -32,7 +32,7 @@ DRAIN_SECONDS = 60
 PENDING_SECONDS = 5
 """How long a ring counts as pending should it have been lost on the way to the queue."""
 
-TOGETHER_SECONDS = 0.02
+TOGETHER_SECONDS = 0.05
 """After a ring, those that follow within this time are one: asking Redis for every webhook is dear."""
 
 log = structlog.get_logger(__name__)

@@ -16,6 +16,6 @@ except SettingsError as _error:
     print(_error, file=sys.stderr)  # noqa: T201 - there are no logs yet
     sys.exit(4)  # gunicorn takes 3 and 4 for "do not start this again"
 
-set_up_logging(_settings.log_level, _settings.log_format, "web")
+set_up_logging(_settings.log_level, _settings.log_format, "web", together=True)
 set_up_sentry(_settings.sentry_dsn, "web")
 application = make_app(_settings, Wired(_settings))

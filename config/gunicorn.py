@@ -51,7 +51,7 @@ set_up_logging(_settings.log_level, _settings.log_format, "web")
 bind = f"0.0.0.0:{_settings.port}" if os.environ.get("PORT", "").strip() else f"127.0.0.1:{_settings.port}"
 worker_class = "gthread"
 workers = _processes(_settings)
-threads = 16
+threads = 12  # they wait for the database, and more of them only fight for the interpreter
 preload_app = False  # engines, clients and the writer's thread are made after the fork
 
 timeout = 30

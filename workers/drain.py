@@ -23,11 +23,16 @@ from app.usecases import process_event
 from app.usecases.process_event import LEASE, Batch, Outcome
 from app.usecases.services import Services
 
-GROUP = 25
+GROUP = 50
 """Events settled in one transaction at the most."""
 
-LINGER_SECONDS = 0.01
-"""How long a settled event waits for others to share its transaction, while more are on the way."""
+LINGER_SECONDS = 0.05
+"""How long what is done waits for others to share its transaction, while more are on the way: settling many costs
+little more than settling one."""
+
+ENOUGH, MOST = 1.5, 2
+"""How many events a thread are held at the most when more are asked for, and afterwards. Some of them are done and
+wait to be settled: while that goes on no thread is to run out of work, nor is an event to wait long for one."""
 
 LOOK_SECONDS = 0.25
 """How soon a drain whose events take long sees that others have come, or that it is to stop."""
@@ -87,7 +92,7 @@ class Drain:
             try:
                 if not going_on:
                     self._give_back()
-                asked = going_on and len(self._held) <= self._threads and self._claim(pool) > 0
+                asked = going_on and len(self._held) <= ENOUGH * self._threads and self._claim(pool) > 0
                 self._gather()
                 if count := self._settle():
                     settled += count
@@ -108,8 +113,7 @@ class Drain:
         return soon and not self._stopping.wait(SOON_LOOK_SECONDS)
 
     def _claim(self, pool: ThreadPoolExecutor) -> int:
-        """Twice as many events as threads at the most: so none waits for the database, and none waits long."""
-        batch = process_event.claim(self._services, self._owner, 2 * self._threads - len(self._held))
+        batch = process_event.claim(self._services, self._owner, MOST * self._threads - len(self._held))
         for event in batch.events:
             self._held[event.id] = event, pool.submit(self._work, event, batch)
         return len(batch.events)
@@ -123,13 +127,15 @@ class Drain:
 
     def _gather(self) -> None:
         """What is done by now; some, if it comes soon."""
-        wait = LOOK_SECONDS if self._held and not self._unsettled else 0.0
+        until = time.monotonic() + (LOOK_SECONDS if self._held and not self._unsettled else 0.0)
         while len(self._unsettled) < min(GROUP, len(self._held)):
+            wait = until - time.monotonic()
             try:
-                self._unsettled.append(self._done.get(timeout=wait) if wait else self._done.get_nowait())
+                self._unsettled.append(self._done.get(timeout=wait) if wait > 0 else self._done.get_nowait())
             except Empty:
                 break
-            wait = LINGER_SECONDS
+            if len(self._unsettled) == 1:
+                until = time.monotonic() + LINGER_SECONDS
 
     def _settle(self) -> int:
         """How many were settled. What can't be settled because the database is away is kept for the next time."""

@@ -143,6 +143,7 @@ def _engine(url: str, cache_kib: int) -> Engine:
         pool_size=POOL,
         hide_parameters=True,  # they name people, and errors are logged
         max_overflow=POOL,
+        pool_use_lifo=True,
         pool_pre_ping=False,
         pool_recycle=1800,
         connect_args={"connect_timeout": 5, "options": "-c timezone=utc -c lock_timeout=15000"},

@@ -17,12 +17,14 @@ NOTED_EVERY = timedelta(seconds=10)
 
 MOST_NOTED = 10_000
 
+GATHER_SECONDS = 0.004
+
 
 class Intake(SharedCommit[NewEvent, Receipt | None]):
     """``keep`` returns once the event is committed, together with those that came at the same time."""
 
     def __init__(self, database: Database, *, patience: float = 4.0) -> None:
-        super().__init__(database, self._keep, patience=patience)
+        super().__init__(database, self._keep, patience=patience, gather=GATHER_SECONDS)
         # Only the writer's thread looks at it.
         self._noted: dict[tuple[str, str], datetime] = {}
 

@@ -147,3 +147,22 @@ def test_for_people_it_is_words() -> None:
 def test_without_a_form_and_without_a_terminal_it_is_json() -> None:
     (line,) = parsed('log.info("x")', form=None)
     assert line["event"] == "x"
+
+
+TOGETHER = START.replace('"web")', '"web", together=True)')
+
+
+def test_lines_that_are_written_together_are_all_there_in_their_order_at_the_end() -> None:
+    script = TOGETHER.format(level="info", form="json") + "\nfor number in range(300): log.info('one', number=number)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [json.loads(line)["number"] for line in done.stderr.splitlines()] == list(range(300))
+
+
+def test_lines_that_are_written_together_do_not_wait_for_the_end() -> None:
+    script = TOGETHER.format(level="info", form="json") + "\nlog.info('one')\nimport sys\nsys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert json.loads(process.stderr.readline())["event"] == "one"
+        process.communicate("")

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
@@ -112,7 +113,8 @@ def test_connections_are_kept_and_shared_by_threads() -> None:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         with Http() as http, ThreadPoolExecutor(16) as crew:
-            shared = line(http, f"http://127.0.0.1:{server.server_port}")
+            patient = Limits(connect=10, read=10, whole=20)  # it is about the connections, not about time
+            shared = replace(line(http, f"http://127.0.0.1:{server.server_port}"), limits=patient)
             list(crew.map(lambda _: shared.call("test", "GET", "/x"), range(300)))
         server.shutdown()
         thread.join()
