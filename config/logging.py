@@ -33,8 +33,8 @@ def _without_people(_logger: object, _method: str, line: structlog.typing.EventD
 
 
 def set_up_logging(level: str, form: str | None, process: str, *, together: bool = False) -> None:
-    """``form`` is ``json`` or ``console``; without one, words on a terminal and JSON elsewhere. ``together``: lines of
-    the ordinary course of things may be a tenth of a second late."""
+    """``form`` is ``json`` or ``console``; without one, words on a terminal and JSON elsewhere. ``together``: lines
+    of the ordinary course of things may be a tenth of a second late."""
     console = form == "console" or (form is None and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()

@@ -216,7 +216,9 @@ class RedisBudget:
             slot = self._next_slot(lease, bulk, deadline)
         finally:
             lease.lock.release()
-        time.sleep(max(0.0, slot - time.monotonic()))
+        wait = slot - time.monotonic()
+        if wait > 0:  # else not even for nothing: another thread would take its turn, and there are many
+            time.sleep(wait)
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """See ``Budget``. Asks Redis only where something has changed."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
+from app.storage.many import put
 from app.storage.tables import activity
 
 SLACK = timedelta(hours=1)
@@ -18,7 +19,7 @@ FILTERS = ("campaign_id", "sync_id", "email", "verb", "outcome", "cause")
 
 def record(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
-        connection.execute(insert(activity), list(rows))
+        put(connection, insert(activity), rows)
 
 
 def page(

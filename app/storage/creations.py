@@ -53,11 +53,14 @@ def record_creations(connection: Connection, asked: Sequence[NewCreation]) -> li
     return [ids[new.person_key] if free.get(new.person_key) is new else None for new in asked]
 
 
+GATHER_SECONDS = 0.005
+
+
 class Creations(SharedCommit[NewCreation, int | None]):
     """``record`` returns once the attempt is committed, together with those of other threads."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database, record_creations)
+        super().__init__(database, record_creations, gather=GATHER_SECONDS)
 
     def record(self, new: NewCreation) -> int | None:
         """As ``record_creations``. Raises: TimeoutError or DBAPIError where the database is away."""

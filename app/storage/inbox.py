@@ -30,6 +30,7 @@ from sqlalchemy import (
 from app.storage import erasures
 from app.storage.database import insert
 from app.storage.doors import Door
+from app.storage.many import UpdateMany, among, put
 from app.storage.tables import events, person_leases
 
 WEBHOOK, FOLLOW_UP, RECONCILE = "webhook", "follow_up", "reconcile"
@@ -185,7 +186,9 @@ def known_keys(connection: Connection, keys: Collection[str]) -> frozenset[str]:
     """Those of which there is an event, settled or not."""
     if not keys:
         return frozenset()
-    return frozenset(connection.execute(select(events.c.dedupe_key).where(events.c.dedupe_key.in_(keys))).scalars())
+    return frozenset(
+        connection.execute(select(events.c.dedupe_key).where(among(events.c.dedupe_key, keys))).scalars()
+    )
 
 
 def count_open_of(connection: Connection, sync_id: int) -> int:
@@ -196,7 +199,9 @@ def count_open_of(connection: Connection, sync_id: int) -> int:
 
 def open_people(connection: Connection, person_keys: Collection[str]) -> frozenset[str]:
     """Those of whom an event is not settled."""
-    mine = select(events.c.person_key).where(events.c.person_key.in_(person_keys), status_is(events.c.status, *OPEN))
+    mine = select(events.c.person_key).where(
+        among(events.c.person_key, person_keys), status_is(events.c.status, *OPEN)
+    )
     return frozenset(connection.execute(mine).scalars())
 
 
@@ -204,7 +209,7 @@ def _known(connection: Connection, keys: Sequence[str], now: datetime) -> dict[s
     if not keys:
         return {}
     found = connection.execute(
-        select(events.c.id, events.c.dedupe_key, events.c.status).where(events.c.dedupe_key.in_(keys))
+        select(events.c.id, events.c.dedupe_key, events.c.status).where(among(events.c.dedupe_key, keys))
     ).all()
     dead = [row.id for row in found if row.status == "dead"]
     if dead:
@@ -237,7 +242,7 @@ def claim(connection: Connection, owner: str, now: datetime, limit: int, lease: 
     if claimed:
         connection.execute(
             update(events)
-            .where(events.c.id.in_([event.id for event in claimed]))
+            .where(among(events.c.id, [event.id for event in claimed]))
             .values(status="processing", lease_owner=owner, lease_until=now + lease, dedupe_key=_KEY_ONCE_BEGUN)
         )
     return claimed
@@ -259,12 +264,13 @@ def lease_people(
         where=person_leases.c.until < now,
     )
     rows = [{"person_key": key, "owner": owner, "until": now + lease} for key in sorted(keys)]
-    return frozenset(connection.execute(statement.returning(person_leases.c.person_key), rows).scalars())
+    taken = put(connection, statement.returning(person_leases.c.person_key), rows)
+    return frozenset(key for result in taken for key in result.scalars())
 
 
 def hold_people(connection: Connection, keys: set[str]) -> frozenset[str]:
     """Keep people's leases as they are until the transaction ends; those that somebody has at all."""
-    held = select(person_leases.c.person_key).where(person_leases.c.person_key.in_(sorted(keys)))
+    held = select(person_leases.c.person_key).where(among(person_leases.c.person_key, sorted(keys)))
     rows = connection.execute(held.order_by(person_leases.c.person_key).with_for_update())
     return frozenset(rows.scalars())
 
@@ -272,7 +278,9 @@ def hold_people(connection: Connection, keys: set[str]) -> frozenset[str]:
 def release_people(connection: Connection, keys: set[str], owner: str) -> None:
     if keys:
         connection.execute(
-            delete(person_leases).where(person_leases.c.person_key.in_(sorted(keys)), person_leases.c.owner == owner)
+            delete(person_leases).where(
+                among(person_leases.c.person_key, sorted(keys)), person_leases.c.owner == owner
+            )
         )
 
 
@@ -281,7 +289,7 @@ def give_back(connection: Connection, owner: str, claimed: Sequence[Event]) -> N
     connection.execute(
         update(events)
         .where(
-            events.c.id.in_([event.id for event in claimed]),
+            among(events.c.id, [event.id for event in claimed]),
             events.c.lease_owner == owner,
             status_is(events.c.status, "processing"),
         )
@@ -296,7 +304,7 @@ def extend(connection: Connection, owner: str, event_ids: Sequence[int], until: 
     """Hold on to what is still being worked on, and to all people that ``owner`` has leased for it."""
     connection.execute(
         update(events)
-        .where(events.c.id.in_(event_ids), events.c.lease_owner == owner, status_is(events.c.status, "processing"))
+        .where(among(events.c.id, event_ids), events.c.lease_owner == owner, status_is(events.c.status, "processing"))
         .values(lease_until=until)
     )
     connection.execute(update(person_leases).where(person_leases.c.owner == owner).values(until=until))
@@ -308,27 +316,24 @@ def still_ours(connection: Connection, owner: str, event_ids: Sequence[int]) -> 
         connection.execute(
             select(events.c.id)
             .where(
-                events.c.id.in_(event_ids), events.c.lease_owner == owner, status_is(events.c.status, "processing")
+                among(events.c.id, event_ids), events.c.lease_owner == owner, status_is(events.c.status, "processing")
             )
             .with_for_update()
         ).scalars()
     )
 
 
-_settle = (
-    update(events)
-    .where(events.c.id == bindparam("event"))
-    .values(
-        status=bindparam("status"),
-        cause=bindparam("cause"),
-        error=bindparam("error"),
-        attempts=bindparam("attempts"),
-        next_attempt_at=bindparam("next_attempt_at"),
-        held_by=bindparam("held_by"),
-        settled_at=bindparam("settled_at"),
-        lease_owner=None,
-        lease_until=None,
-    )
+_SETTLED_BY = ("status", "cause", "error", "attempts", "next_attempt_at", "held_by", "settled_at")
+
+_settle = UpdateMany(
+    events,
+    "id",
+    ("id", *_SETTLED_BY),
+    lambda new: (
+        update(events)
+        .where(events.c.id == new("id"))
+        .values({name: new(name) for name in _SETTLED_BY} | {"lease_owner": None, "lease_until": None})
+    ),
 )
 
 
@@ -336,11 +341,11 @@ def settle(connection: Connection, owner: str, settlings: Sequence[Settling], no
     """Write what became of claimed events and let their people go."""
     if not settlings:
         return
-    connection.execute(
-        _settle,
+    _settle.of(
+        connection,
         [
             {
-                "event": settling.event_id,
+                "id": settling.event_id,
                 "status": settling.status,
                 "cause": settling.cause,
                 "error": settling.error,
@@ -431,6 +436,6 @@ def replay(connection: Connection, event_ids: Sequence[int], now: datetime) -> i
     """Make settled events due again, from their first attempt; how many of them were settled."""
     return connection.execute(
         update(events)
-        .where(events.c.id.in_(event_ids), events.c.status.in_(SETTLED))
+        .where(among(events.c.id, event_ids), events.c.status.in_(SETTLED))
         .values(status="received", cause=None, error=None, attempts=0, settled_at=None, next_attempt_at=now)
     ).rowcount

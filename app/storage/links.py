@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from app.storage.database import insert as insert_or
+from app.storage.many import UpdateMany, among, put
 from app.storage.people import Move
 from app.storage.tables import creations, links, refusals
 
@@ -52,7 +53,7 @@ def links_of(connection: Connection, person_keys: Collection[str]) -> dict[str, 
     if not person_keys:
         return {}
     rows = connection.execute(
-        select(*(links.c[name] for name in Link.__slots__)).where(links.c.person_key.in_(person_keys))
+        select(*(links.c[name] for name in Link.__slots__)).where(among(links.c.person_key, person_keys))
     )
     return {row.person_key: Link(*row) for row in rows}
 
@@ -67,7 +68,7 @@ def save_links(connection: Connection, made: Sequence[Link], now: datetime) -> N
         index_elements=["person_key"], set_={name: statement.excluded[name] for name in names}
     )
     rows = {link.person_key: {**{n: getattr(link, n) for n in Link.__slots__}, "linked_at": now} for link in made}
-    connection.execute(statement, list(rows.values()))
+    put(connection, statement, list(rows.values()))
 
 
 def move(connection: Connection, moves: Collection[Move]) -> None:
@@ -79,7 +80,7 @@ def move(connection: Connection, moves: Collection[Move]) -> None:
 
 def remove_links(connection: Connection, person_keys: Collection[str]) -> None:
     if person_keys:
-        connection.execute(delete(links).where(links.c.person_key.in_(person_keys)))
+        connection.execute(delete(links).where(among(links.c.person_key, person_keys)))
 
 
 def open_creations(connection: Connection, person_keys: Collection[str]) -> dict[str, list[Creation]]:
@@ -89,7 +90,7 @@ def open_creations(connection: Connection, person_keys: Collection[str]) -> dict
         return found
     rows = connection.execute(
         select(*(creations.c[name] for name in Creation.__slots__))
-        .where(creations.c.person_key.in_(person_keys), creations.c.outcome.is_(None))
+        .where(among(creations.c.person_key, person_keys), creations.c.outcome.is_(None))
         .order_by(creations.c.id)
     )
     for row in rows:
@@ -97,15 +98,21 @@ def open_creations(connection: Connection, person_keys: Collection[str]) -> dict
     return found
 
 
+_settle = UpdateMany(
+    creations,
+    "id",
+    ("id", "outcome", "contact_id"),
+    lambda new: (
+        update(creations)
+        .where(creations.c.id == new("id"))
+        .values(outcome=new("outcome"), contact_id=new("contact_id"))
+    ),
+)
+
+
 def settle_creations(connection: Connection, outcomes: Iterable[CreationOutcome]) -> None:
-    rows = [{"creation": o.creation_id, "result": o.outcome, "made": o.contact_id} for o in outcomes]
-    if rows:
-        connection.execute(
-            update(creations)
-            .where(creations.c.id == bindparam("creation"))
-            .values(outcome=bindparam("result"), contact_id=bindparam("made")),
-            rows,
-        )
+    rows = [{"id": o.creation_id, "outcome": o.outcome, "contact_id": o.contact_id} for o in outcomes]
+    _settle.of(connection, rows)
 
 
 def refused(connection: Connection, workspace_id: int, now: datetime) -> frozenset[tuple[str, str]]:

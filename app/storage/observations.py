@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.qualification import FirstSight, Sight, Span, value_key
 from app.storage.database import insert
+from app.storage.many import among, put
 from app.storage.tables import observations, watches
 
 
@@ -39,7 +40,7 @@ def of_people(connection: Connection, person_ids: Collection[int]) -> dict[tuple
     firsts = _firsts(connection, person_ids)
     spans: dict[tuple[int, str], list[Span]] = {key: [] for key in firsts}
     rows = connection.execute(
-        select(observations).where(observations.c.person_id.in_(person_ids)).order_by(observations.c.first_at)
+        select(observations).where(among(observations.c.person_id, person_ids)).order_by(observations.c.first_at)
     )
     for row in rows:
         spans.setdefault((row.person_id, row.attribute), []).append(Span(row.value, row.first_at, row.last_at))
@@ -58,7 +59,7 @@ def watches_of(connection: Connection, person_id: int) -> Sequence[Row[Any]]:
 
 
 def _firsts(connection: Connection, person_ids: Collection[int]) -> dict[tuple[int, str], FirstSight]:
-    rows = connection.execute(select(watches).where(watches.c.person_id.in_(person_ids)))
+    rows = connection.execute(select(watches).where(among(watches.c.person_id, person_ids)))
     return {(row.person_id, row.attribute): FirstSight(row.value, row.at, row.contact_is_new) for row in rows}
 
 
@@ -68,7 +69,8 @@ def save(connection: Connection, seen: Sequence[tuple[int, NewSights]], now: dat
     if not seen:
         return
     firsts = {(person_id, new.attribute): new.first for person_id, new in seen}
-    connection.execute(
+    put(
+        connection,
         insert(connection, watches).on_conflict_do_nothing(index_elements=["person_id", "attribute"]),
         [
             {
@@ -92,7 +94,7 @@ def save(connection: Connection, seen: Sequence[tuple[int, NewSights]], now: dat
     if rows:
         # In one order, so that two workers can't wait for each other.
         rows.sort(key=lambda row: (row["person_id"], row["attribute"], row["value_key"], row["first_at"]))
-        connection.execute(_widening(connection), rows)
+        put(connection, _widening(connection), rows, key=("person_id", "attribute", "value_key"))
 
 
 def _row(person_id: int, attribute: str, sight: Sight) -> dict[str, object]:

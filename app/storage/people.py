@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Connection,
     CursorResult,
     Insert,
     Row,
     Select,
-    bindparam,
+    Update,
     case,
     exists,
     func,
@@ -27,6 +26,7 @@ from sqlalchemy import (
 )
 
 from app.core.qualification import CLOSED, DISQUALIFIED, OPEN, QUALIFIED
+from app.storage.many import UpdateMany, among, put
 from app.storage.tables import people, sync_outcomes
 
 FINAL = (QUALIFIED, DISQUALIFIED)
@@ -64,27 +64,29 @@ class PersonRecord:
     enrolled_by: int | None = None
 
 
-def _new(name: str) -> BindParameter[Any]:
-    return bindparam(f"new_{name}", type_=people.c[name].type)
-
-
 # What was decided for good, by a rule or by hand, is not undone by joining once more, nor by the echo of it.
 _stands = people.c.qualification_state.in_([literal_column(f"'{one}'") for one in FINAL])
 _decided = ("qualification_state", "qualification_since", "qualification_cause")
 _kept_where_untold = [name for name in PersonRecord.__slots__ if name not in ("values", *_decided)]
-_change = (
-    update(people)
-    .where(people.c.id == bindparam("new_id"))
-    .values(
-        {name: func.coalesce(_new(name), people.c[name]) for name in _kept_where_untold}
-        | {
-            name: case((_stands, people.c[name]), else_=func.coalesce(_new(name), people.c[name]))
-            for name in _decided
-        }
-        | {"joined_received_at": func.coalesce(people.c.joined_received_at, _new("joined_received_at"))}
-        | {name: _new(name) for name in ("values", "updated_at")}
+
+
+def _made_known(new: Callable[[str], ColumnElement[Any]]) -> Update:
+    return (
+        update(people)
+        .where(people.c.id == new("id"))
+        .values(
+            {name: func.coalesce(new(name), people.c[name]) for name in _kept_where_untold}
+            | {
+                name: case((_stands, people.c[name]), else_=func.coalesce(new(name), people.c[name]))
+                for name in _decided
+            }
+            | {"joined_received_at": func.coalesce(people.c.joined_received_at, new("joined_received_at"))}
+            | {name: new(name) for name in ("values", "updated_at")}
+        )
     )
-)
+
+
+_change = UpdateMany(people, "id", (*PersonRecord.__slots__, "updated_at", "id"), _made_known)
 
 
 def save(connection: Connection, records: Sequence[PersonRecord], now: datetime) -> list[int]:
@@ -93,20 +95,19 @@ def save(connection: Connection, records: Sequence[PersonRecord], now: datetime)
     has referred them."""
     known = _by_names(_found(connection, records)) if records else {}
     rows = [_of(known, record) for record in records]
+    # Given in the order of the rows, and not always told in it.
     made = _write(connection, list(zip(records, rows, strict=True)), now, _make)
-    new = iter(made.scalars() if made is not None else ())
+    new = iter(sorted(one for result in made for one in result.scalars()))
     return [row.id if row is not None else next(new) for row in rows]
 
 
 def _write(
     connection: Connection, pairs: Sequence[tuple[PersonRecord, Row[Any] | None]], now: datetime, make: Insert
-) -> CursorResult[Any] | None:
+) -> list[CursorResult[Any]]:
     """What ``make`` came to, where anybody is new."""
     new = [_made(record, now) for record, row in pairs if row is None]
-    made = connection.execute(make, new) if new else None
-    changed = [_changed(record, row, now) for record, row in pairs if row is not None]
-    if changed:
-        connection.execute(_change, changed)
+    made = put(connection, make, new) if new else []
+    _change.of(connection, [_changed(record, row, now) for record, row in pairs if row is not None])
     return made
 
 
@@ -119,8 +120,7 @@ def _made(record: PersonRecord, now: datetime) -> dict[str, Any]:
 
 
 def _changed(record: PersonRecord, row: Row[Any], now: datetime) -> dict[str, Any]:
-    columns = {**_columns(record, now), "id": row.id, "values": {**row._mapping["values"], **record.values}}
-    return {f"new_{name}": value for name, value in columns.items()}
+    return {**_columns(record, now), "id": row.id, "values": {**row._mapping["values"], **record.values}}
 
 
 def ids_of(connection: Connection, records: Sequence[PersonRecord]) -> list[int | None]:
@@ -158,8 +158,8 @@ def _found(connection: Connection, records: Sequence[PersonRecord]) -> list[Row[
     found: list[Row[Any]] = []
     for mine, names in ((people.c.email, emails), (people.c.referral_factory_id, ids), (people.c.code, codes)):
         if names:
-            ours = people.c.campaign_id.in_(campaigns), people.c.audience.in_(audiences)
-            found += connection.execute(select(people).where(*ours, mine.in_(names)).order_by(people.c.id))
+            ours = among(people.c.campaign_id, campaigns), among(people.c.audience, audiences)
+            found += connection.execute(select(people).where(*ours, among(mine, names)).order_by(people.c.id))
     return found
 
 
@@ -310,7 +310,7 @@ def times(
     # Of whom no webhook told, it counts when we heard of them first.
     joined_at = func.coalesce(people.c.joined_received_at, people.c.created_at)
     rows = connection.execute(
-        select(*columns, people.c.sent_received_at, joined_at).where(people.c.person_key.in_(person_keys))
+        select(*columns, people.c.sent_received_at, joined_at).where(among(people.c.person_key, person_keys))
     )
     return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
 
@@ -320,7 +320,7 @@ def enrolled(connection: Connection, person_keys: Collection[str]) -> frozenset[
     if not person_keys:
         return frozenset()
     columns = (people.c.person_key, people.c.campaign_id, people.c.audience)
-    theirs = people.c.person_key.in_(person_keys), people.c.enrolled_by.is_not(None)
+    theirs = among(people.c.person_key, person_keys), people.c.enrolled_by.is_not(None)
     return frozenset((row[0], row[1], row[2]) for row in connection.execute(select(*columns).where(*theirs)))
 
 
@@ -352,7 +352,7 @@ def by_contacts(
     """Everybody who is one of those contacts, oldest first; contacts of those workspaces only."""
     if not contact_ids:
         return ()
-    theirs = people.c.workspace_id.in_(workspace_ids), people.c.contact_id.in_(contact_ids)
+    theirs = among(people.c.workspace_id, workspace_ids), among(people.c.contact_id, contact_ids)
     return connection.execute(select(people).where(*theirs).order_by(people.c.id)).all()
 
 
@@ -360,12 +360,14 @@ def by_person_keys(connection: Connection, person_keys: Collection[str]) -> Sequ
     """Everybody of those keys, oldest first."""
     if not person_keys:
         return ()
-    return connection.execute(select(people).where(people.c.person_key.in_(person_keys)).order_by(people.c.id)).all()
+    return connection.execute(
+        select(people).where(among(people.c.person_key, person_keys)).order_by(people.c.id)
+    ).all()
 
 
 def by_ids(connection: Connection, person_ids: Collection[int]) -> Sequence[Row[Any]]:
     """Oldest first."""
-    return connection.execute(select(people).where(people.c.id.in_(person_ids)).order_by(people.c.id)).all()
+    return connection.execute(select(people).where(among(people.c.id, person_ids)).order_by(people.c.id)).all()
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,18 +379,34 @@ class Change:
     qualification_cause: str | None
 
 
-_change_open = (
-    update(people)
-    .where(people.c.id == bindparam("new_person_id"), people.c.qualification_state == literal_column("'open'"))
-    .values({name: _new(name) for name in (*Change.__slots__[1:], "updated_at")})
+_CHANGED = ("qualification_state", "qualification_cause", "updated_at")
+
+_change_open = UpdateMany(
+    people,
+    "id",
+    ("id", *_CHANGED),
+    lambda new: (
+        update(people)
+        .where(people.c.id == new("id"), people.c.qualification_state == literal_column("'open'"))
+        .values({name: new(name) for name in _CHANGED})
+    ),
 )
 
 
 def change_open(connection: Connection, changes: Sequence[Change], now: datetime) -> None:
     """Of leads that are open still: what was decided meanwhile stands."""
-    if changes:
-        rows = [{f"new_{name}": getattr(one, name) for name in Change.__slots__} for one in changes]
-        connection.execute(_change_open, [{**row, "new_updated_at": now} for row in rows])
+    _change_open.of(
+        connection,
+        [
+            {
+                "id": one.person_id,
+                "qualification_state": one.qualification_state,
+                "qualification_cause": one.qualification_cause,
+                "updated_at": now,
+            }
+            for one in changes
+        ],
+    )
 
 
 def decide(connection: Connection, person_id: int, state: str, cause: str | None, now: datetime) -> None:
@@ -432,7 +450,7 @@ def referrers(connection: Connection, named: Collection[ReferrerName]) -> Sequen
     campaigns = {one.campaign_id for one in named}
     synced = exists().where(sync_outcomes.c.person_id == people.c.id)
     sent = (
-        people.c.campaign_id.in_(campaigns),
+        among(people.c.campaign_id, campaigns),
         people.c.audience == "referrers",
         people.c.contact_id.is_not(None),
         people.c.sent_received_at.is_not(None) | synced,
@@ -441,7 +459,9 @@ def referrers(connection: Connection, named: Collection[ReferrerName]) -> Sequen
     for name in ("referral_factory_id", "code", "email"):
         values = {(one.campaign_id, getattr(one, name)) for one in named if getattr(one, name)}
         if values:
-            rows = connection.execute(select(people).where(*sent, people.c[name].in_({value for _, value in values})))
+            rows = connection.execute(
+                select(people).where(*sent, among(people.c[name], {value for _, value in values}))
+            )
             found |= {row.id: row for row in rows if (row.campaign_id, row._mapping[name]) in values}
     return list(found.values())
 
