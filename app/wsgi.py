@@ -7,6 +7,7 @@ import sys
 
 from app.factory import make_app
 from app.wiring import Wired
+from config.collector import settle_collector
 from config.logging import set_up_logging, set_up_sentry
 from config.settings import Settings, SettingsError
 
@@ -19,3 +20,4 @@ except SettingsError as _error:
 set_up_logging(_settings.log_level, _settings.log_format, "web", together=True)
 set_up_sentry(_settings.sentry_dsn, "web")
 application = make_app(_settings, Wired(_settings))
+settle_collector()

@@ -20,6 +20,7 @@ from rq.utils import import_attribute
 
 from app.queue import BULK, JOBS, LIVE, queue_of
 from app.storage.database import CACHE_KIB
+from config.collector import settle_collector
 from config.settings import Settings
 from workers import schedule
 from workers.process import Process, become
@@ -66,6 +67,7 @@ def _listen(settings: Settings, name: str, *, cache_kib: int = CACHE_KIB) -> Non
     process = Process(settings, cache_kib=cache_kib)
     become(process)
     _await_redis(process)
+    settle_collector()
     queue = queue_of(redis.Redis.from_url(settings.redis_url), name)
     worker = StoppableWorker([queue], connection=queue.connection, serializer=JSONSerializer, maintenance_interval=60)
     worker.stopping = process.stopping
