@@ -122,6 +122,7 @@ class Change(StrEnum):
     SYNC_STARTED = "sync_started"
     BACKFILL_STARTED = "backfill_started"
     SYNC_CONTROLLED = "sync_controlled"
+    RECONCILE_ASKED = "reconcile_asked"
     PERSON_QUALIFIED = "person_qualified"
     PERSON_DISQUALIFIED = "person_disqualified"
     PERSON_ERASED = "person_erased"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import structlog
 
+from app.core.access import Change
 from app.core.causes import CATALOGUE, Cause
 from app.core.errors import InvalidRequest
-from app.storage import reconciles, workspaces
+from app.storage import audit_log, reconciles, workspaces
 from app.usecases.services import Services
 
 log = structlog.get_logger(__name__)
@@ -24,5 +25,8 @@ def start_reconcile(services: Services, workspace_id: int, asked_by: str) -> Non
         if row.state != workspaces.CONNECTED:
             cause = Cause(row.state_cause or Cause.WORKSPACE_DISCONNECTED)
             raise InvalidRequest(CATALOGUE[cause].explanation, status=409, cause=cause)
-        reconciles.ask(connection, reconciles.INTERCOM, workspace_id, services.now())
+        now = services.now()
+        reconciles.ask(connection, reconciles.INTERCOM, workspace_id, now)
+        subject = f"workspace:{workspace_id}"
+        audit_log.record(connection, now, asked_by, Change.RECONCILE_ASKED, subject, name=row.name)
     log.info("reconcile_asked", workspace_id=workspace_id, asked_by=asked_by)

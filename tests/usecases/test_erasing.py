@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from app.core.causes import Cause
 from app.core.errors import InvalidRequest
 from app.core.identity import contact_key, person_key, reconcile_person_key, referral_factory_key, value_digest
 from app.core.people import Audience, Role
+from app.metrics import ConnectionsCollector, InboxCollector, PrometheusMetrics
 from app.storage import erasing, erasures, inbox, readings, reconciles
 from app.storage.inbox import LEASE
 from app.storage.tables import audit_log, events, metadata, people
@@ -221,6 +223,22 @@ def test_no_log_line_names_them(erasing_: Erasing, logs: list[Any]) -> None:
     erasing_.receive(**erasing_.rita())
     said = json.dumps(logs, default=str)
     assert "erasure_begun" in said
+    for name in (EMAIL, "Ritarella", "r4711", "ritacode"):
+        assert name.casefold() not in said.casefold()
+
+
+def test_no_metric_names_them(erasing_: Erasing) -> None:
+    metrics = PrometheusMetrics()
+    counting = replace(erasing_.services, metrics=metrics)
+    erasing_.services = erasing_.product.services = counting
+    erasing_.receive(**erasing_.rita())
+    erasing_.erase()
+    erasing_.receive(**erasing_.frida())
+    erasing_.receive(**erasing_.rita())
+    database = erasing_.product.database
+    inside = InboxCollector(database, erasing_.product.time.timestamp), ConnectionsCollector(database)
+    said = metrics.exposition(*inside).decode()
+    assert 'referloop_activity_total{cause="",outcome="created",verb="send"}' in said
     for name in (EMAIL, "Ritarella", "r4711", "ritacode"):
         assert name.casefold() not in said.casefold()
 

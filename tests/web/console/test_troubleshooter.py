@@ -346,6 +346,8 @@ class TestButtons:
         with product.database.reading() as connection:
             due = connection.execute(reconcile_turns.select().where(reconcile_turns.c.kind == reconciles.INTERCOM))
             assert due.one().all_due_at == product.time
+            logged = audit_log.page(connection, person="mara@example.com", kind=None, before=None, limit=5)
+        assert [row.kind for row in logged] == ["reconcile_asked"]
 
     def test_a_lead_is_qualified_by_hand_after_being_asked_twice(self, product: Product, mara: Marketer) -> None:
         TROUBLES["a customer before"].happens(product)
