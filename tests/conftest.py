@@ -24,6 +24,9 @@ PACED = ("e2e", "workers", "local", "bench", "integrations/test_budget.py", "int
 IN_A_BROWSER = ("audience_page", "connection_pages", "console", "every_page", "first_signup", "sync_pages")
 """Of those, the ones that wait for a page and not for a time."""
 
+SHARED = ("system", "full")
+"""Fixtures of a module that exist once for each kind of database."""
+
 KINDS = ["sqlite", *(["postgresql"] if has_postgres() else [])]
 
 
@@ -49,6 +52,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         else:
             group = str(item.path.relative_to(ROOT))
         item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_system_of)  # stable: the order of chance is kept otherwise
+
+
+def _system_of(item: pytest.Item) -> tuple[str, str]:
+    """Tests of a file that share what takes long to make, a running system or a full database, come one after the
+    other: mixed up by chance, they would have it made anew each time."""
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    shared = [str(params[name]) for name in SHARED if name in params]
+    return (str(item.path), shared[0]) if shared else ("", "")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from app.usecases.services import Services
 GROUP = 50
 """Events settled in one transaction at the most."""
 
-LINGER_SECONDS = 0.05
+LINGER_SECONDS = 0.1
 """How long what is done waits for others to share its transaction, while more are on the way: settling many costs
 little more than settling one."""
 

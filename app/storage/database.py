@@ -5,22 +5,27 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionInTime
+from sqlalchemy.pool import ConnectionPoolEntry
 
 POOL = 8
 """Connections kept, and as many more at a rush. Threads wait for the vendors nearly all the time and for each other
 here but a moment; a PostgreSQL of the smaller plans has 20 connections, for all processes together."""
 
+
+IDLE_SECONDS = 1.0
+"""A connection to PostgreSQL that was used since then is taken to be there."""
 
 BUSY_MS = 15_000
 
@@ -138,16 +143,36 @@ def _engine(url: str, cache_kib: int) -> Engine:
         event.listen(engine, "connect", partial(_prepare_sqlite, cache_kib))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(
+    engine = create_engine(
         parsed,
         pool_size=POOL,
         hide_parameters=True,  # they name people, and errors are logged
         max_overflow=POOL,
+        # The one used last knows the plans: taken in turns, all of them had to be kept warm.
         pool_use_lifo=True,
-        pool_pre_ping=False,
+        pool_pre_ping=False,  # a round trip for each use; see _ping_idle
         pool_recycle=1800,
         connect_args={"connect_timeout": 5, "options": "-c timezone=utc -c lock_timeout=15000"},
     )
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", partial(_ping_idle, engine.dialect))
+    return engine
+
+
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_idle(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """A connection that has lain idle may have ended with a database that was restarted, and whoever came first
+    would hear of it. Raises: DisconnectionError, upon which the pool makes another."""
+    used_at = record.info.get("used_at")
+    if used_at is None or time.monotonic() - used_at < IDLE_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except Exception as error:  # whatever the driver says, it is of no use
+        raise DisconnectionError from error
 
 
 def _prepare_sqlite(cache_kib: int, connection: Any, _record: object) -> None:

@@ -96,13 +96,11 @@ def test_rows_come_without_leaving_the_page_and_the_preview_follows(
 def test_without_a_script_the_same_is_done_by_buttons(browser: Browser, mara: Marketer, address: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = opened(context, mara, address)
-    with page.expect_navigation():
-        page.get_by_role("button", name="Add a row").click()
+    page.get_by_role("button", name="Add a row").click()
     page.select_option("#row-2-kind", "fixed")
     page.fill("#row-2-fixed", "Summer")
     page.select_option("#row-2-to", "custom_attributes.Company")
-    with page.expect_navigation():
-        page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_role("button", name="Show", exact=True).click()
     expect(page.locator("#preview")).to_contain_text("Summer")
     page.get_by_role("button", name="Save").first.click()
     expect(page.get_by_role("status").first).to_contain_text("Saved as version 2")

@@ -41,12 +41,12 @@ def _config(environ: dict[str, str], *options: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        (SQLITE, {"bind": "['127.0.0.1:8000']", "workers": "1", "threads": "16"}),
+        (SQLITE, {"bind": "['127.0.0.1:8000']", "workers": "1", "threads": "12"}),
         ({**SQLITE, "PORT": "5000"}, {"bind": "['0.0.0.0:5000']"}),
         ({**SQLITE, "PORT": ""}, {"bind": "['127.0.0.1:8000']"}),
-        ({**SQLITE, "WEB_CONCURRENCY": "3"}, {"workers": "3", "threads": "16"}),
-        ({**POSTGRESQL, "WEB_CONCURRENCY": "1"}, {"workers": "1", "threads": "16"}),
-        (POSTGRESQL, {"workers": str(min(max(os.cpu_count() or 1, 2), 4)), "threads": "16"}),
+        ({**SQLITE, "WEB_CONCURRENCY": "3"}, {"workers": "3", "threads": "12"}),
+        ({**POSTGRESQL, "WEB_CONCURRENCY": "1"}, {"workers": "1", "threads": "12"}),
+        (POSTGRESQL, {"workers": str(min(max(os.cpu_count() or 1, 2), 4)), "threads": "12"}),
         (SQLITE, {"worker_class": "gthread", "preload_app": "False", "control_socket_disable": "True"}),
     ],
 )

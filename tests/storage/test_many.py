@@ -61,7 +61,9 @@ def test_the_same_row_may_be_changed_twice_by_what_is_put(database: Database) ->
     assert [tuple(row) for row in kept] == [("anna", "c9"), ("bert", "c1")]
 
 
-@pytest.mark.parametrize("fields", [{}, {"a": [1, None, HARD]}, [], [[1], [2, 3]], "text", None, 1.5, True])
+@pytest.mark.parametrize(
+    "fields", [{}, {"a": [1, None, HARD]}, [], [[1], [2, 3]], "text", None, 1.5, True, "nul\x00", ["\ud800"]]
+)
 def test_json_stays_what_it_was(database: Database, fields: object) -> None:
     row = {"workspace_id": 1, "at": NOW, "verb": "send", "outcome": "created", "campaign_id": 1, "fields": fields}
     with database.writing() as connection:
