@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from bench import afternoon, conversions, door, full, leads, machine, strangers, syncs
+from bench import afternoon, conversions, door, full, leads, machine, rush, strangers, syncs
 from bench.figures import Report
 from bench.plan import QUICK, Found, Place, Plan
 from bench.servers import has_postgres, postgres
@@ -27,6 +28,10 @@ MEASURES: dict[str, Callable[[Plan, Place], Found]] = {
     "full": full.measure,
     "strangers": strangers.measure,
     "conversions": conversions.measure,
+    "crew": rush.measure_crew,
+    "limit": rush.measure_limit,
+    "sale": partial(rush.measure_sale, rush.ORDINARY),
+    "rush": partial(rush.measure_sale, rush.LIFTED),
     "syncs": syncs.measure,
     "growth": syncs.measure_growth,
 }

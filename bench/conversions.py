@@ -36,12 +36,12 @@ def measure(plan: Plan, place: Place) -> Found:
 def _measure(plan: Plan, place: Place, system: System, store: Store) -> Found:
     """All in one run: what is measured is each of them, and not how many there are in a second."""
     place.say(f"conversions on {place.kind}")
-    friends = _friends(system, store, plan.conversions)
+    converting = friends(system, store, plan.conversions)
     system.control("POST", "/counts/reset")
     system.control("PUT", "/settings", {"latency_ms": LATENCY_MILLISECONDS})
-    took = tuple(sorted(_seconds(system, store, contact_id, person_id) for contact_id, person_id in friends))
+    took = tuple(sorted(_seconds(system, store, contact_id, person_id) for contact_id, person_id in converting))
     people = system.control("GET", "/referral-factory/qualifications")["people"]
-    return Found(rows(place.kind, took), faults(place.kind, len(friends), people))
+    return Found(rows(place.kind, took), faults(place.kind, len(converting), people))
 
 
 def rows(kind: str, took: Sequence[float]) -> list[Row]:
@@ -54,7 +54,7 @@ def rows(kind: str, took: Sequence[float]) -> list[Row]:
     ]
 
 
-def _friends(system: System, store: Store, number: int) -> list[tuple[str, int]]:
+def friends(system: System, store: Store, number: int) -> list[tuple[str, int]]:
     """So many who have signed up and are watched, by Intercom's id and Referral Factory's."""
     token = {"Authorization": f"Bearer {REFERRAL_FACTORY_TOKEN}", "Accept": "application/json"}
     rita = requests.get(f"{system.sandbox}/referral-factory/users/1", headers=token, timeout=10).json()["data"]

@@ -23,6 +23,8 @@ class Plan:
     naive_leads: int = 60
     strangers: int = 5000
     conversions: int = 100
+    limit_seconds: float = 300.0
+    sale_seconds: float = 30.0
     synced: int = 10_000
     grown: int = 20_000
     history: int = 1_000_000
@@ -38,6 +40,8 @@ QUICK = Plan(
     naive_leads=15,
     strangers=2000,
     conversions=20,
+    limit_seconds=20.0,
+    sale_seconds=5.0,
     synced=1500,
     grown=3000,
     history=100_000,

@@ -44,15 +44,19 @@ def postgres_database() -> Iterator[Database]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What one of several test processes runs as a whole: a file, and all that goes one after the other."""
-    for item in items:
-        paced = any(item.path.is_relative_to(ROOT / one) for one in PACED)
-        if paced and item.path.stem.removeprefix("test_") not in IN_A_BROWSER:
-            group = "paced"
-        else:
-            group = str(item.path.relative_to(ROOT))
+    """What one of several test processes runs as a whole: a file, and all that goes one after the other. That takes
+    longest, so it comes first."""
+    groups = {item: _group_of(item) for item in items}
+    for item, group in groups.items():
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_system_of)  # stable: the order of chance is kept otherwise
+    items.sort(key=lambda item: (groups[item] != "paced", _system_of(item)))  # by chance otherwise
+
+
+def _group_of(item: pytest.Item) -> str:
+    paced = any(item.path.is_relative_to(ROOT / one) for one in PACED)
+    if paced and item.path.stem.removeprefix("test_") not in IN_A_BROWSER:
+        return "paced"
+    return str(item.path.relative_to(ROOT))
 
 
 def _system_of(item: pytest.Item) -> tuple[str, str]:

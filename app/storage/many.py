@@ -82,8 +82,8 @@ def put(connection: Connection, statement: Insert, rows: Rows, *, key: Sequence[
 
 
 class UpdateMany:
-    """An update of many rows, each by its ``key``. ``make`` is given the way to a row's new values, by name; names
-    that no column of the table has are told with their types."""
+    """An update of many rows, each by its ``key``. ``make`` is given the way to a row's new values, by the names of
+    the table's columns."""
 
     def __init__(
         self,

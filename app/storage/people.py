@@ -255,7 +255,7 @@ def by_emails(connection: Connection, campaign_ids: Collection[int], emails: Col
     if not emails:
         return ()
     ours = people.c.campaign_id.in_(campaign_ids), people.c.audience.in_(AUDIENCES)
-    return connection.execute(select(people).where(*ours, people.c.email.in_(emails)).order_by(people.c.id)).all()
+    return connection.execute(select(people).where(*ours, among(people.c.email, emails)).order_by(people.c.id)).all()
 
 
 def others_of(connection: Connection, person: Row[Any], limit: int) -> Sequence[Row[Any]]:
@@ -332,7 +332,7 @@ def by_referral_factory_ids(
         select(people.c.referral_factory_id, people.c["values"]).where(
             people.c.campaign_id == campaign_id,
             people.c.audience == audience,
-            people.c.referral_factory_id.in_(referral_factory_ids),
+            among(people.c.referral_factory_id, referral_factory_ids),
         )
     )
     return {row[0]: row[1] for row in rows}
@@ -342,7 +342,7 @@ def referrers_by_emails(connection: Connection, campaign_id: int, emails: Collec
     """The referrers of a campaign who have these addresses, as normalised."""
     if not emails:
         return {}
-    theirs = people.c.campaign_id == campaign_id, people.c.audience == "referrers", people.c.email.in_(emails)
+    theirs = people.c.campaign_id == campaign_id, people.c.audience == "referrers", among(people.c.email, emails)
     return {row.email: row for row in connection.execute(select(people).where(*theirs).order_by(people.c.id.desc()))}
 
 

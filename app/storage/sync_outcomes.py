@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select
 
 from app.storage.database import insert
+from app.storage.many import among, put
 from app.storage.tables import sync_outcomes, syncs
 
 PENDING = "pending"
@@ -41,7 +42,7 @@ class SyncOutcome:
 
 def of_subjects(connection: Connection, sync_id: int, subjects: Collection[str]) -> dict[str, Row[Any]]:
     """What became of those until now, pending ones included."""
-    mine = sync_outcomes.c.sync_id == sync_id, sync_outcomes.c.subject.in_(subjects)
+    mine = sync_outcomes.c.sync_id == sync_id, among(sync_outcomes.c.subject, subjects)
     return {row.subject: row for row in connection.execute(select(sync_outcomes).where(*mine))}
 
 
@@ -51,13 +52,13 @@ def of_contacts(
     """What became of those contacts in those syncs."""
     if not sync_ids or not contact_ids:
         return ()
-    theirs = sync_outcomes.c.sync_id.in_(sync_ids), sync_outcomes.c.subject.in_(contact_ids)
+    theirs = among(sync_outcomes.c.sync_id, sync_ids), among(sync_outcomes.c.subject, contact_ids)
     return connection.execute(select(sync_outcomes).where(*theirs)).all()
 
 
 def of_emails(connection: Connection, sync_id: int, emails: Collection[str]) -> Sequence[Row[Any]]:
     """Of those addresses, as normalised."""
-    mine = sync_outcomes.c.sync_id == sync_id, sync_outcomes.c.email.in_(emails)
+    mine = sync_outcomes.c.sync_id == sync_id, among(sync_outcomes.c.email, emails)
     return connection.execute(select(sync_outcomes).where(*mine)).all()
 
 
@@ -91,7 +92,7 @@ def save(connection: Connection, outcomes: Sequence[SyncOutcome], now: datetime)
     )
     rows = {(one.sync_id, one.subject): {n: getattr(one, n) for n in SyncOutcome.__slots__} for one in outcomes}
     # In one order, so that two who keep several can't wait for each other.
-    connection.execute(statement, [{**rows[key], "at": now} for key in sorted(rows)])
+    put(connection, statement, [{**rows[key], "at": now} for key in sorted(rows)])
 
 
 def note_listed(connection: Connection, sync_id: int, emails: Collection[str], now: datetime) -> None:
@@ -110,7 +111,7 @@ def forget_listed(connection: Connection, sync_id: int, limit: int) -> int:
 def forget(connection: Connection, sync_id: int, subjects: Collection[str]) -> None:
     """Of those nothing was done after all."""
     if subjects:
-        mine = sync_outcomes.c.sync_id == sync_id, sync_outcomes.c.subject.in_(subjects)
+        mine = sync_outcomes.c.sync_id == sync_id, among(sync_outcomes.c.subject, subjects)
         connection.execute(delete(sync_outcomes).where(*mine, sync_outcomes.c.outcome == PENDING))
 
 
