@@ -17,7 +17,7 @@ from app.core.audiences import Attribute, AttributeType
 from app.core.errors import NotUnderstood, Rejected, Unauthorized, Vendor
 from app.core.people import CUSTOM, Contact, ContactDraft, normalised_email
 from app.integrations.budget import Budget
-from app.integrations.http import Answer, Http, Limits, Line, Observe, refusal_of, unobserved
+from app.integrations.http import LIMITS, Answer, Http, Limits, Line, Observe, refusal_of, unobserved
 from schemas.intercom import (
     CREATED_AS,
     Segment,
@@ -45,7 +45,6 @@ WINDOW_SECONDS: Final = 10.0
 (https://developers.intercom.com/docs/references/2.16/rest-api/errors/rate-limiting)."""
 
 MOST_PER_PAGE: Final = 150
-LIMITS: Final = Limits()
 
 _ID: Final = re.compile(r"\bid=([0-9a-f]{24}|\w+)")
 _CANONICAL: Final = re.compile(r"/contacts/([^/>?\s]+)>\s*;\s*rel=\"?canonical")

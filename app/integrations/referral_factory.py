@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from app.core.errors import NotUnderstood, Vendor
 from app.core.people import Person, Scalar, normalised_email
 from app.integrations.budget import Budget
-from app.integrations.http import Answer, Http, Limits, Line, Observe, unobserved
+from app.integrations.http import LIMITS, Answer, Http, Limits, Line, Observe, unobserved
 from schemas.referral_factory import CAMPAIGN_ID, Campaign, campaign_from, person_from
 
 WINDOW_SECONDS: Final = 60.0
@@ -22,9 +22,6 @@ WINDOW_SECONDS: Final = 60.0
 
 MOST_PER_PAGE: Final = 250
 MOST_SEARCH_PAGES: Final = 40
-
-PATIENT: Final = Limits(read=30.0)
-"""Answers that took over 25 s were seen (3 of 40)."""
 
 T = TypeVar("T")
 
@@ -99,7 +96,7 @@ class ReferralFactoryClient:
         observe: Observe = unobserved,
         *,
         bulk: bool = False,
-        limits: Limits = PATIENT,
+        limits: Limits = LIMITS,
     ) -> None:
         headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "Referloop"}
         self._line = Line(

@@ -242,12 +242,14 @@ def keep(
     busy_seconds: float,
     due_at: datetime,
     moved: Mapping[str, Any] | None = None,
-) -> None:
-    """A page is kept. ``moved`` has the columns of where it goes on; without it the page is done again, for the rest
-    of it. A run that was paused or ended meanwhile stays so, unless ``moved`` says otherwise."""
+) -> Turn:
+    """A page is kept; the next turn, whoever's that will be. ``moved`` has the columns of where it goes on; without
+    it the page is done again, for the rest of it. A run that was paused or ended meanwhile stays so, unless ``moved``
+    says otherwise. The caller has seen to it that the turn ``is_still`` the run's."""
     sums = {name: syncs.c[name] + getattr(progress, name) for name in COUNTS}
     values = {**sums, "busy_seconds": syncs.c.busy_seconds + busy_seconds, "due_at": due_at, **(moved or {})}
-    connection.execute(update(syncs).where(_same_step(turn)).values(steps=turn.steps + 1, **values))
+    kept = update(syncs).where(_same_step(turn)).values(steps=turn.steps + 1, **values)
+    return Turn(connection.execute(kept.returning(*syncs.c)).one())
 
 
 def put_off(connection: Connection, turn: Turn, due_at: datetime, cause: str | None) -> None:

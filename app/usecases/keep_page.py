@@ -17,7 +17,7 @@ from app.storage.inbox import LEASE
 from app.storage.links import Link
 from app.storage.people import PersonRecord
 from app.storage.sync_outcomes import ADDED, EXISTING, FAILED, PENDING, SKIPPED, UPDATED, SyncOutcome
-from app.storage.syncs import Progress
+from app.storage.syncs import Progress, Turn
 from app.usecases.enrol_contact import Result
 from app.usecases.plan_page import Kind, Run, Task
 from app.usecases.records import activity_row, person_record
@@ -108,9 +108,10 @@ def keep(
     due_at: datetime,
     moved: Mapping[str, Any],
     busy_seconds: float,
-) -> Progress | None:
-    """Keep what came of a page, and where the run goes on. ``None`` where another worker has done it: what it has
-    kept is as true. Of a run that was cancelled meanwhile all is kept but its going on.
+) -> tuple[Progress, Turn] | None:
+    """Keep what came of a page, and where the run goes on: the turn after it, whoever's that will be. ``None`` where
+    another worker has done it: what it has kept is as true. Of a run that was cancelled meanwhile all is kept but its
+    going on.
 
     Raises: IntegrityError where a webhook has made somebody of the page at the same moment; it can be kept again.
     """
@@ -126,11 +127,11 @@ def keep(
             _settle_room(connection, run, results, now)
         over = standing.state in syncs.OVER
         going_on = {} if over else {**moved, **_total(standing, moved, progress)}
-        syncs.keep(connection, run.turn, progress, busy_seconds=busy_seconds, due_at=due_at, moved=going_on)
+        after = syncs.keep(connection, run.turn, progress, busy_seconds=busy_seconds, due_at=due_at, moved=going_on)
         # Of whom it is not known, the webhook waits: its word is that we have enrolled them.
         unknown = {run.person_key(one.task.values.email) for one in results if _is_unknown(one) and one.task.values}
         inbox.release_people(connection, keys - unknown, run.owner)
-    return progress
+    return progress, after
 
 
 def keep_results(connection: Connection, run: Run, results: Sequence[Result], now: datetime) -> Progress:

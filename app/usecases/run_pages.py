@@ -16,8 +16,9 @@ from app.storage import syncs
 from app.storage.database import is_unreachable
 from app.storage.inbox import LEASE
 from app.usecases.backfill_page import BackfillPage
+from app.usecases.page_ahead import Ahead
 from app.usecases.services import Services
-from app.usecases.sync_page import Ahead, SyncPage
+from app.usecases.sync_page import SyncPage
 
 AT_ONCE = 4
 """Runs whose pages are done side by side: what bounds one is mostly its own account's budget."""
@@ -77,11 +78,16 @@ def _do_pages(
     services: Services, sync_id: int, crew: ThreadPoolExecutor, stopping: threading.Event, until: float
 ) -> int:
     """A few pages of a run; then another has its turn."""
-    kept, ahead = 0, Ahead()
-    while kept < PAGES_A_TURN and do_page(services, sync_id, crew, stopping, ahead):
-        kept += 1
-        if stopping.is_set() or time.monotonic() >= until:
+    kept = 0
+
+    def is_our_turn(more: int = 0) -> bool:
+        return kept + more < PAGES_A_TURN and not stopping.is_set() and time.monotonic() < until
+
+    ahead = Ahead(lambda: is_our_turn(1))
+    while is_our_turn() or ahead.begun is not None:
+        if not do_page(services, sync_id, crew, stopping, ahead):
             break
+        kept += 1
     return kept
 
 
@@ -93,14 +99,18 @@ def do_page(
     ahead: Ahead | None = None,
 ) -> bool:
     """The run's next page, if it is nobody else's; whether something was kept."""
-    with services.database.writing() as connection:
-        turn = syncs.take(connection, sync_id, services.now(), LEASE)
+    ahead = ahead or Ahead()
+    turn = ahead.turn if ahead.begun is not None else None
+    if turn is None:
+        with services.database.writing() as connection:
+            turn = syncs.take(connection, sync_id, services.now(), LEASE)
     if turn is None:
         return False
     with structlog.contextvars.bound_contextvars(sync_id=sync_id):
         try:
-            return PAGES[turn.row.kind](services, turn, crew, stopping, ahead or Ahead()).do()
+            return PAGES[turn.row.kind](services, turn, crew, stopping, ahead).do()
         except Exception as error:  # a bug in one run's page must not end the job, nor the other runs with it
+            ahead.given_up()
             if is_unreachable(error):
                 log.warning("database_unreachable", error=type(error).__name__)
                 return False  # the lease runs out

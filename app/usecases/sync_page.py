@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.core.causes import Cause
 from app.core.errors import ApiError, Rejected, Vendor
+from app.core.people import Contact
 from app.core.reconcile import OVERLAP
 from app.core.syncs import Contacts, query_of
 from app.integrations.budget import Pace
@@ -34,6 +35,7 @@ from app.usecases.check_connections import token_works
 from app.usecases.enrol_contact import Desk, Result
 from app.usecases.keep_page import begin, hold_on, keep, without_room
 from app.usecases.list_referrers import LIST_WHOLE, forget_list, page_of_list, referrers_among
+from app.usecases.page_ahead import FEW, Ahead, Begun, apart, results_of
 from app.usecases.plan_page import Kind, Run, Task, load, plan
 from app.usecases.reconcile_steps import delay_after
 from app.usecases.services import Services
@@ -41,9 +43,6 @@ from app.usecases.setups import load_setups
 from app.usecases.user_limit import COUNTED_FOR, Limits, count_users, room
 from app.usecases.ways_out import ACCESS, CONTACTS_READ, CONTACTS_WRITE, WaysOut
 from schemas.syncs import sync_settings_from
-
-AHEAD_SECONDS = 20.0
-"""How long a page that was read ahead is as good as a new one."""
 
 LOOK_SECONDS = 0.5
 """How soon a page sees that its run was paused, or the process is to end."""
@@ -56,26 +55,6 @@ MOST_CURSORS = 200
 """Digests kept of the pages of a run: the first and the last ones, so that a run's row does not grow with it."""
 
 log = structlog.get_logger(__name__)
-
-
-class Ahead:
-    """The page that is read while the one before it is worked on: a budget would lie idle in between."""
-
-    def __init__(self) -> None:
-        self._cursor: str | None = None
-        self._page: Future[ContactPage] | None = None
-        self._asked_at = 0.0
-
-    def ask(self, crew: ThreadPoolExecutor, read: Callable[[], ContactPage], cursor: str | None) -> None:
-        self._cursor, self._asked_at = cursor, time.monotonic()
-        self._page = crew.submit(read) if cursor is not None else None
-
-    def page(self, cursor: str | None) -> ContactPage | None:
-        """The page of that cursor, unless it was not asked for, or is old by now. Raises: ApiError."""
-        asked, self._page = self._page, None
-        if asked is None or cursor != self._cursor or time.monotonic() - self._asked_at > AHEAD_SECONDS:
-            return None
-        return asked.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +79,15 @@ class SyncPage:
         self._services, self._turn, self._crew, self._stopping = services, turn, crew, stopping
         self._ahead = ahead
         self._began = time.monotonic()
-        self._halt = threading.Event()
+        self._begun = ahead.taken_over()
+        self._halt = self._begun.halt if self._begun is not None else threading.Event()
         self._gone: list[Task] = []
 
     def do(self) -> bool:
         """Whether something was kept, so that the next may follow at once."""
-        run = self._run()
+        run, begun = self._run(), self._begun
+        if begun is not None and not self._may_go_on(run):
+            return self._leave(begun)
         if isinstance(run, _Ended):
             return self._end(run)
         if cause := self._shut(run):
@@ -114,33 +96,44 @@ class SyncPage:
         if run.dry and self._turn.row.position < LIST_WHOLE:
             return self._list(run, ways)
         try:
-            page = self._read(run, ways)
+            page = begun.page if begun is not None else self._read(run, ways)
         except ApiError as error:
             return self._after(run, error, [])
         if isinstance(page, _Ended):
             return self._end(page)
-        with self._services.database.reading() as connection:
-            tasks = [*plan(run, page.contacts, load(connection, run, page.contacts)), *self._gone]
+        tasks = [*self._plan(run, begun.later if begun is not None else page.contacts), *self._gone]
         try:
             self._count(run, ways, tasks)
         except ApiError as error:
             return self._after(run, error, [])
         if run.dry:
             return self._keep(run, self._imagined(run, tasks), page)
-        begun = begin(self._services, run, tasks)
-        if begun is None:
-            return False
-        ours, whole = begun
+        rest = begin(self._services, run, tasks)
+        if rest is None:
+            return self._leave(begun) if begun is not None else False
+        ours, whole = rest
         read = partial(ways.intercom().search, self._query(run), page.cursor)
         self._ahead.ask(self._crew, read, None if left_out.is_place(page.cursor) else page.cursor)
-        results = self._work(run, ways, ours)
+        results = self._work(run, ways, page, ours)
         failed = next((one.error for one in results if one.error is not None), None)
         if failed is not None:
-            return self._after(run, failed, results)
+            return self._after(run, failed, [*results, *self._ahead.given_up()])
+        if begun is not None:
+            whole = whole and begun.whole
         if not whole or any(one.outcome in (None, PENDING) for one in results):
             seconds = 0.0 if self._halt.is_set() else BUSY_SECONDS
-            return self._cut_short(run, results, seconds, None)
+            return self._cut_short(run, [*results, *self._ahead.given_up()], seconds, None)
         return self._keep(run, results, page)
+
+    def _may_go_on(self, run: Run | _Ended) -> bool:
+        """With a page that was begun while the one before was worked on."""
+        if self._stopping.is_set() or self._turn.row.state != syncs.RUNNING or isinstance(run, _Ended):
+            return False
+        return not run.limits.are_set and self._shut(run) is None
+
+    def _leave(self, begun: Begun) -> bool:
+        """Keep what was done of a page that was begun; its next turn tells why it does not go on."""
+        return self._cut_short(replace(begun.run, turn=self._turn), begun.left(), 0.0, None)
 
     # What is needed
 
@@ -226,6 +219,11 @@ class SyncPage:
         known_until = None if run.settings.contacts is Contacts.SEGMENT else self._turn.row.known_until
         return query_of(run.settings, int((known_until - OVERLAP).timestamp()) if known_until is not None else None)
 
+    def _plan(self, run: Run, contacts: Sequence[Contact]) -> list[Task]:
+        with self._services.database.reading() as connection:
+            known = load(connection, run, contacts)
+        return plan(run, contacts, known)
+
     def _count(self, run: Run, ways: WaysOut, tasks: Sequence[Task]) -> None:
         """See to it that the room is known. Raises: ApiError."""
         # Whoever may have been enrolled by a call that was not answered is to be among those who are counted.
@@ -247,12 +245,18 @@ class SyncPage:
 
     # Working
 
-    def _work(self, run: Run, ways: WaysOut, tasks: Sequence[Task]) -> list[Result]:
-        desk = Desk(self._services, run, ways, self._halt)
-        futures = {self._crew.submit(desk.work, task): task for task in tasks}
+    def _work(self, run: Run, ways: WaysOut, page: ContactPage, tasks: Sequence[Task]) -> list[Result]:
+        """Until all is done, and the next page is begun if it may be."""
+        begun = self._begun
+        desk = begun.desk if begun is not None else Desk(self._services, run, ways, self._halt)
+        futures = dict(begun.futures) if begun is not None else {}
+        futures |= {self._crew.submit(desk.work, task): task for task in tasks}
         waiting, held_at = set(futures), time.monotonic()
+        many = set(list(futures)[:-FEW][-1:])  # while that one is not done
         while waiting:
-            _, waiting = wait(waiting, timeout=LOOK_SECONDS)
+            wait(many or waiting, timeout=LOOK_SECONDS)
+            waiting = {one for one in waiting if not one.done()}
+            many &= waiting
             if not waiting:
                 break
             try:
@@ -261,10 +265,30 @@ class SyncPage:
                 if time.monotonic() - held_at > HOLD_ON_SECONDS:
                     hold_on(self._services, run)
                     held_at = time.monotonic()
+                if not many:
+                    self._begin_next(run, ways, page)
             except DBAPIError as error:
                 if not is_unreachable(error):
                     raise
-        return [result for future in futures for result in future.result()]
+        return results_of(futures)
+
+    def _begin_next(self, run: Run, ways: WaysOut, page: ContactPage) -> None:
+        """Begin the next page, where it was read and whatever comes of this one can't matter to it: room does."""
+        ahead, cursor = self._ahead, page.cursor
+        if cursor is None or run.limits.are_set or self._halt.is_set() or self._turn.repeats(cursor):
+            return
+        if ahead.begun is not None or not ahead.goes_on() or not ahead.has_read(cursor):
+            return
+        following = ahead.page(cursor)
+        if following is None:
+            return
+        contacts, later = apart(following.contacts, page.contacts)
+        begun = begin(self._services, run, self._plan(run, contacts))
+        if begun is not None:
+            ours, whole = begun
+            desk = Desk(self._services, run, ways, self._halt)
+            futures = {self._crew.submit(desk.work, task): task for task in ours}
+            ahead.begun = Begun(following, run, desk, self._halt, futures, later, whole)
 
     def _goes_on(self, run: Run) -> bool:
         with self._services.database.reading() as connection:
@@ -289,10 +313,19 @@ class SyncPage:
             due_at = max(due_at, row.begun_at + services.sync_interval)
         else:
             moved |= _over(services, syncs.COMPLETED, self._limit_reached(results))
+        if self._ahead.begun is not None:
+            due_at += LEASE  # the next page is ours
         kept = self._kept(run, results, due_at, moved)
+        if not kept:
+            self._give_up_next(run)
         if run.dry and cursor is None:
             forget_list(services, run)
         return kept
+
+    def _give_up_next(self, run: Run) -> None:
+        """Another worker has done this page."""
+        if left := self._ahead.given_up():
+            self._kept(run, left, self._services.now(), {})
 
     def _place_after_list(self, run: Run) -> str | None:
         if left_out.is_place(self._turn.row.cursor):
@@ -322,14 +355,15 @@ class SyncPage:
         seconds = time.monotonic() - self._began
         for attempt in range(3):
             try:
-                progress = keep(self._services, run, results, due_at=due_at, moved=moved, busy_seconds=seconds)
+                kept = keep(self._services, run, results, due_at=due_at, moved=moved, busy_seconds=seconds)
                 break
             except IntegrityError:
                 # A webhook that names no email made somebody of the page at the same moment.
                 if attempt == 2:
                     raise
-        if progress is None:
+        if kept is None:
             return False
+        progress, self._ahead.turn = kept
         self._services.metrics.synced(_counts(progress), seconds)
         log.info("page_kept", seconds=round(seconds, 3), **asdict(progress))
         return True

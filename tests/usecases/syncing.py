@@ -182,6 +182,17 @@ class Syncing:
 
         self.rf.create_user = call  # type: ignore[method-assign]
 
+    def at(self, email: str, happens: Callable[[], object]) -> None:
+        """``happens`` before the call that enrols ``email``, each time."""
+        real = self.rf.create_user
+
+        def call(enrolment: Enrolment) -> Any:
+            if enrolment.email == email:
+                happens()
+            return real(enrolment)
+
+        self.rf.create_user = call  # type: ignore[method-assign]
+
     def repeats_cursors(self) -> None:
         real, first = self.intercom.search, list[str]()
 
