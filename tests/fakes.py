@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from app.core.audiences import Attribute, AttributeType
 from app.core.errors import ApiError, Rejected, Vendor
 from app.core.people import CUSTOM, META, Audience, Contact, ContactDraft, Person, Role, Scalar, normalised_email
-from app.integrations.intercom import Conflict, ContactPage, Gone, GoneKind, NotRestorable
+from app.integrations.intercom import Conflict, ContactPage, Gone, GoneKind, NotRestorable, Order
 from app.integrations.referral_factory import Enrolment, PeoplePage
 from schemas.intercom import CREATED_AS, Segment, Workspace
 from schemas.referral_factory import CAMPAIGN_ID, Campaign
@@ -140,9 +140,9 @@ class FakeIntercom(Scripted):
         )
 
     def search(
-        self, query: Mapping[str, object], cursor: str | None = None, *, newest_first: bool = False
+        self, query: Mapping[str, object], cursor: str | None = None, order: Order = Order.CHANGED
     ) -> ContactPage:
-        return self._run("search", (query, cursor), lambda: self._page(query, cursor, newest_first))
+        return self._run("search", (query, cursor), lambda: self._page(query, cursor, order))
 
     def contact(self, contact_id: str) -> Contact | Gone:
         return self._run("contact", (contact_id,), lambda: self._now(contact_id))
@@ -265,16 +265,22 @@ class FakeIntercom(Scripted):
     def _counted(self, segment: Segment) -> Segment:
         return replace(segment, count=len(self.members[segment.id] & set(self.contacts)))
 
-    def _page(self, query: Mapping[str, object], cursor: str | None, newest_first: bool) -> ContactPage:
-        """A cursor names a place, not a number: what is changed meanwhile moves behind it."""
+    def _page(self, query: Mapping[str, object], cursor: str | None, order: Order) -> ContactPage:
+        """A cursor names a place, not a number: what is changed meanwhile may move behind it."""
+        field, direction = order.value
+
+        def place(contact: Contact) -> tuple[int, int]:
+            return getattr(contact, field) or 0, int(contact.id, 16)
+
+        newest_first = direction == "descending"
         found = [each for each in self._searchable() if self._matches(each, query)]
-        found.sort(key=_place, reverse=newest_first)
+        found.sort(key=place, reverse=newest_first)
         total = len(found)
         if cursor is not None:
             after = tuple(map(int, cursor.split(":")))
-            found = [each for each in found if (_place(each) < after if newest_first else _place(each) > after)]
+            found = [each for each in found if (place(each) < after if newest_first else place(each) > after)]
         shown, more = found[: self.page_size], found[self.page_size :]
-        return ContactPage(tuple(shown), ":".join(map(str, _place(shown[-1]))) if more else None, total)
+        return ContactPage(tuple(shown), ":".join(map(str, place(shown[-1]))) if more else None, total)
 
     def _matches(self, contact: Contact, query: Mapping[str, Any]) -> bool:
         """Dates are compared by whole days (here of UTC): ``>`` begins with the next day."""
@@ -290,10 +296,6 @@ class FakeIntercom(Scripted):
         if operator in (">", "<"):
             return bool(own > value if operator == ">" else own < value)
         return compared[operator]
-
-
-def _place(contact: Contact) -> tuple[int, int]:
-    return contact.updated_at or 0, int(contact.id, 16)
 
 
 _STANDARD = ("name", "email", "phone", "language_override")

@@ -5,11 +5,11 @@ header while it runs, and asks Redis three times for every grant. The script bel
 grants a handful of slots in one round trip and keeps no log, so that a lost Redis loses nothing but its burst.
 
 How the promise holds. Slots lie ``step`` apart, and at most ``burst`` of them may be used ahead of that rhythm after
-a rest, so any stretch of ``1.02 * window`` holds at most ``limit`` slots, wherever it starts. The 2 % (and the unused
-burst, under load) take up what a call is late on its way. A slot that is not used soon is spent, never saved. Where
-Redis has lost the state, the burst counts as spent: going on in rhythm is at most one call too early, which the 2 %
-cover (of 50 calls or more), whatever was granted before; so nobody needs to wait a window, nor to remember whether
-this is the first start.
+a rest, so any stretch of a window and ``LATE_SECONDS`` (2 % of the window at most) holds at most ``limit`` slots,
+wherever it starts. These seconds (and the unused burst, under load) take up what a call is late on its way. A slot
+that is not used soon is spent, never saved. Where Redis has lost the state, the burst counts as spent: going on in
+rhythm is at most one call too early, which those seconds cover (of 100 calls or more), whatever was granted before.
+So nobody needs to wait a window, nor to remember whether this is the first start.
 """
 
 from __future__ import annotations
@@ -30,24 +30,25 @@ from redis.retry import Retry
 from app.core.errors import RateLimited, Vendor
 
 REDIS_AWAY_SECONDS: Final = 2.0
+LATE_SECONDS: Final = 0.6
 REMAINING_SHARE: Final = 0.01
 """Below this share of what the vendor has left for us in its window, all wait for the next: calls are under way."""
 
-# KEYS: the budget. ARGV: slots wanted, 1 for bulk, limit to start with, window and horizon in microseconds, and the
-# share of the whole that bulk may take.
+# KEYS: the budget. ARGV: slots wanted, 1 for bulk, limit to start with, window, horizon and lateness in microseconds,
+# and the share of the whole that bulk may take.
 # Answers {limit, wait} where the next slot lies beyond the horizon, else {limit, 0, offset of each slot from now}.
 # Times are of Redis' own clock, so the workers' clocks do not matter. Bulk leaves half of the burst to live callers,
 # who so find their slot at once however much it takes, and gets nothing while one of these has to wait. Where it is
 # given a share of less than 1, it has a rhythm of its own besides.
 TAKE: Final = """
 local wanted, bulk = tonumber(ARGV[1]), ARGV[2] == '1'
-local window, horizon = tonumber(ARGV[4]), tonumber(ARGV[5])
+local window, horizon, late = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local state = redis.call('HMGET', KEYS[1], 'limit', 'next', 'bulk', 'hold', 'live')
 local limit = tonumber(state[1]) or tonumber(ARGV[3])
 local burst = math.ceil(limit * 0.02)
-local step = window * 1.02 / (limit - burst + 1)
+local step = (window + late) / (limit - burst + 1)
 local slack = (burst - 1) * step
 local ahead = math.max(now, tonumber(state[2]) or now + slack)
 if not state[2] then redis.call('HSET', KEYS[1], 'next', string.format('%.0f', ahead)) end
@@ -58,14 +59,14 @@ local first, pace = ahead - slack, step
 if bulk then
   local live = tonumber(state[5]) or 0
   if live > now then return {limit, math.ceil(live - now)} end
-  local share = tonumber(ARGV[6]) or 1
+  local share = tonumber(ARGV[7]) or 1
   first, pace = ahead - slack / 2, step / share
   if share < 1 then first = math.max(first, tonumber(state[3]) or 0) end
   ahead, horizon = math.max(ahead, first), horizon / 4
 end
 local wait = first - now
 if not bulk and wait > step then
-  redis.call('HSET', KEYS[1], 'live', string.format('%.0f', first + wanted * step))
+  redis.call('HSET', KEYS[1], 'live', string.format('%.0f', first))
 end
 if wait > horizon then return {limit, math.ceil(wait - horizon / 2)} end
 
@@ -198,7 +199,7 @@ class RedisBudget:
         self._hold = redis.register_script(HOLD)
         self._redis, self._key, self._limit, self._window = redis, key, limit, window_seconds
         self._vendor, self._led, self._patience = vendor, led_by_headers, patience_seconds
-        self._bulk_share = bulk_share
+        self._bulk_share, self._late = bulk_share, min(LATE_SECONDS, window_seconds / 50)
         self._leases = {False: _Lease(), True: _Lease()}
         self._away_until = 0.0
 
@@ -248,7 +249,7 @@ class RedisBudget:
 
     def _next_slot(self, lease: _Lease, bulk: bool, deadline: float) -> float:
         """The next slot of the process, if need be from Redis. The lease's lock is held."""
-        while (slot := lease.pop(self._window / 100)) is None:
+        while (slot := lease.pop(self._late / 2)) is None:
             wait = self._refill(lease, bulk)
             lease.shut_until = time.monotonic() + wait
             if lease.shut_until > deadline:
@@ -259,7 +260,8 @@ class RedisBudget:
     def _refill(self, lease: _Lease, bulk: bool) -> float:
         """Ask Redis for slots: 0 where some were granted, else the seconds to wait before asking again."""
         window = self._window * 1e6
-        args = [lease.size, int(bulk), self._limit, math.ceil(window), math.ceil(window / 50), self._bulk_share]
+        horizon, late = math.ceil(window / 50), math.ceil(self._late * 1e6)
+        args = [lease.size, int(bulk), self._limit, math.ceil(window), horizon, late, self._bulk_share]
         try:
             limit, wait, *offsets = cast("list[int]", self._ask(args))
         except RedisError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -94,6 +94,15 @@ class ContactPage:
     total: int | None = None
 
 
+class Order(Enum):
+    """In which order contacts are searched, as ``sort`` has it. Those that change meanwhile move to the end or, with
+    the last changed first, to the front; by creation everybody keeps their place, our own writes notwithstanding."""
+
+    CREATED = ("created_at", "ascending")
+    CHANGED = ("updated_at", "ascending")
+    CHANGED_LAST_FIRST = ("updated_at", "descending")
+
+
 class Intercom(Protocol):
     """What the product asks of a workspace. Every call may raise ``Unavailable``, ``RateLimited``, ``Unauthorized``
     and ``Rejected``."""
@@ -105,9 +114,9 @@ class Intercom(Protocol):
         """All live contacts of an address, leads and users together. New ones may be missing for minutes."""
 
     def search(
-        self, query: Mapping[str, object], cursor: str | None = None, *, newest_first: bool = False
+        self, query: Mapping[str, object], cursor: str | None = None, order: Order = Order.CHANGED
     ) -> ContactPage:
-        """One page of the contacts that a query of Intercom's form matches, in the order of their update."""
+        """One page of the contacts that a query of Intercom's form matches."""
 
     def contact(self, contact_id: str) -> Contact | Gone:
         """The contact as it is now."""
@@ -180,10 +189,10 @@ class IntercomClient:
         return [contact for contact in found if normalised_email(contact.email) == wanted]
 
     def search(
-        self, query: Mapping[str, object], cursor: str | None = None, *, newest_first: bool = False
+        self, query: Mapping[str, object], cursor: str | None = None, order: Order = Order.CHANGED
     ) -> ContactPage:
-        order = "descending" if newest_first else "ascending"
-        body = {"query": query, "sort": {"field": "updated_at", "order": order}}
+        field, direction = order.value
+        body = {"query": query, "sort": {"field": field, "order": direction}}
         answer = self._search("search", body, cursor)
         contacts = tuple(self._read(contact_from, row, answer) for row in self._rows(answer, "data"))
         payload = answer.payload if isinstance(answer.payload, dict) else {}

@@ -33,7 +33,7 @@ from app.core.reconcile import (
 )
 from app.core.setup import trigger_at
 from app.integrations.budget import Pace
-from app.integrations.intercom import ContactPage, Gone, Intercom
+from app.integrations.intercom import ContactPage, Gone, Intercom, Order
 from app.storage import campaigns, inbox, observations, people, reconciles, watched, workspaces
 from app.storage.inbox import NewEvent
 from app.storage.observations import Seen
@@ -138,7 +138,7 @@ def _look_at_changes(services: Services, api: Intercom, turn: Turn, leads: int) 
     query = {"field": "updated_at", "operator": ">", "value": mark_of(back_to)}
     step = Step(turn.at(Way.CHANGED, cursor=turn.cursor))
     try:
-        page = api.search(query, turn.cursor, newest_first=True)
+        page = api.search(query, turn.cursor, Order.CHANGED_LAST_FIRST)
     except Rejected as error:
         step.called(error)
         step.following = turn.at(Way.OPEN)  # what can't be searched can be read

@@ -24,7 +24,7 @@ from app.core.people import Contact
 from app.core.reconcile import OVERLAP
 from app.core.syncs import Contacts, query_of
 from app.integrations.budget import Pace
-from app.integrations.intercom import ContactPage, Intercom
+from app.integrations.intercom import ContactPage, Intercom, Order
 from app.storage import campaigns, sync_outcomes, syncs
 from app.storage.circuits import permission_circuit, vendor_circuit
 from app.storage.database import is_unreachable
@@ -112,7 +112,7 @@ class SyncPage:
         if rest is None:
             return self._leave(begun) if begun is not None else False
         ours, whole = rest
-        read = partial(ways.intercom().search, self._query(run), page.cursor)
+        read = partial(ways.intercom().search, self._query(run), page.cursor, self._order(run))
         self._ahead.ask(self._crew, read, None if left_out.is_place(page.cursor) else page.cursor)
         results = self._work(run, ways, page, ours)
         failed = next((one.error for one in results if one.error is not None), None)
@@ -194,7 +194,7 @@ class SyncPage:
         intercom, refused = ways.intercom(), None
         page = ContactPage(())
         try:
-            page = self._ahead.page(row.cursor) or intercom.search(self._query(run), row.cursor)
+            page = self._ahead.page(row.cursor) or intercom.search(self._query(run), row.cursor, self._order(run))
         except Rejected as error:
             refused = error
         of_segment = run.settings.contacts is Contacts.SEGMENT and row.cursor is None
@@ -218,6 +218,12 @@ class SyncPage:
     def _query(self, run: Run) -> Mapping[str, object]:
         known_until = None if run.settings.contacts is Contacts.SEGMENT else self._turn.row.known_until
         return query_of(run.settings, int((known_until - OVERLAP).timestamp()) if known_until is not None else None)
+
+    def _order(self, run: Run) -> Order:
+        """What has changed is read as it did; all there are in an order that our own writing does not change, else
+        they would all come again."""
+        everybody = run.settings.contacts is Contacts.SEGMENT or self._turn.row.known_until is None
+        return Order.CREATED if everybody else Order.CHANGED
 
     def _plan(self, run: Run, contacts: Sequence[Contact]) -> list[Task]:
         with self._services.database.reading() as connection:

@@ -293,7 +293,7 @@ def test_granted_slots_never_exceed_the_limit_in_any_window(limit: int, share_of
                 redis.delete("budget")
             bulk = int(dice.random() < share_of_bulk)
             batch = dice.randint(1, max(1, min(limit // 100, 32)))
-            _, wait, *offsets = take(keys=["budget"], args=[batch, bulk, limit, int(window * 1e6), 200_000])
+            _, wait, *offsets = take(keys=["budget"], args=[batch, bulk, limit, int(window * 1e6), 200_000, 200_000])
             slots += [now + offset / 1e6 for offset in offsets]
             idle = dice.choice([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, dice.uniform(0, 3)]) if not wait else 0
             step = max(wait / 1e6, idle, 0.001)
@@ -309,7 +309,7 @@ def test_nearly_the_whole_budget_is_usable_by_whoever_asks_alone(limit: int, bul
     with time_machine.travel(1_795_000_000, tick=False) as clock, fakeredis.FakeRedis() as redis:
         take = redis.register_script(TAKE)
         while now < 60:
-            _, wait, *offsets = take(keys=["budget"], args=[1, bulk, limit, 10_000_000, 200_000])
+            _, wait, *offsets = take(keys=["budget"], args=[1, bulk, limit, 10_000_000, 200_000, 200_000])
             slots += len(offsets)
             step = wait / 1e6 if wait else 0.001
             now += step

@@ -21,6 +21,7 @@ from app.integrations.intercom import (
     Intercom,
     IntercomClient,
     NotRestorable,
+    Order,
 )
 from app.integrations.referral_factory import Enrolment, ReferralFactory, ReferralFactoryClient
 from sandbox.seed import DEFAULT_ACCOUNT_TOKEN, DEFAULT_TOKEN
@@ -42,6 +43,7 @@ class Vendors:
     merge: Callable[[str, str], None]
     lag: Callable[[], None]
     catch_up: Callable[[], None]
+    pass_a_minute: Callable[[], None]
 
 
 @pytest.fixture(params=["fake", "sandbox"])
@@ -68,6 +70,7 @@ def of_fakes() -> Vendors:
         intercom.merge,
         lambda: setattr(intercom, "search_lag", True),
         intercom.index,
+        lambda: setattr(intercom, "now", intercom.now + 60),
     )
 
 
@@ -93,6 +96,7 @@ def of_sandbox(sandbox: Sandbox, http: Http) -> Vendors:
         merge,
         lambda: sandbox.state.settings.change({"index_delay_seconds": 120}),
         lambda: sandbox.advance(180),
+        lambda: sandbox.advance(60),
     )
 
 
@@ -251,18 +255,33 @@ def test_searches_walk_from_the_newest_where_asked(vendors: Vendors) -> None:
     for number in range(160):
         made(vendors, f"lead{number}@example.com", Role.LEAD)
     query = {"field": "role", "operator": "=", "value": "lead"}
-    first = vendors.intercom.search(query, newest_first=True)
-    rest = vendors.intercom.search(query, first.cursor, newest_first=True)
+    first = vendors.intercom.search(query, order=Order.CHANGED_LAST_FIRST)
+    rest = vendors.intercom.search(query, first.cursor, Order.CHANGED_LAST_FIRST)
     walked = [*first.contacts, *rest.contacts]
     assert len({each.id for each in walked}) == 160
     times = [each.updated_at or 0 for each in walked]
     assert times == sorted(times, reverse=True)
 
 
+@pytest.mark.parametrize(("order", "is_seen_again"), [(Order.CREATED, False), (Order.CHANGED, True)])
+def test_who_is_changed_meanwhile_keeps_the_place_only_in_the_order_of_creation(
+    vendors: Vendors, order: Order, is_seen_again: bool
+) -> None:
+    ids = [made(vendors, f"lead{number}@example.com", Role.LEAD).id for number in range(160)]
+    query = {"field": "role", "operator": "=", "value": "lead"}
+    first = vendors.intercom.search(query, order=order)
+    vendors.pass_a_minute()
+    vendors.intercom.update(first.contacts[0].id, ContactDraft({"name": "Changed"}))
+    rest = vendors.intercom.search(query, first.cursor, order)
+    assert {each.id for each in (*first.contacts, *rest.contacts)} == set(ids)
+    assert (first.contacts[0].id in {each.id for each in rest.contacts}) is is_seen_again
+
+
 def test_what_changed_lately_is_found_from_a_mark_two_days_back(vendors: Vendors) -> None:
     contact = made(vendors, "lea@example.com", Role.LEAD)
     mark = mark_of(contact.updated_at or 0)
-    page = vendors.intercom.search({"field": "updated_at", "operator": ">", "value": mark}, newest_first=True)
+    query = {"field": "updated_at", "operator": ">", "value": mark}
+    page = vendors.intercom.search(query, order=Order.CHANGED_LAST_FIRST)
     assert contact.id in [each.id for each in page.contacts]
 
 

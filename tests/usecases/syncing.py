@@ -196,8 +196,8 @@ class Syncing:
     def repeats_cursors(self) -> None:
         real, first = self.intercom.search, list[str]()
 
-        def call(query: Any, cursor: str | None = None, **named: Any) -> ContactPage:
-            page = real(query, cursor, **named)
+        def call(query: Any, cursor: str | None = None, *more: Any) -> ContactPage:
+            page = real(query, cursor, *more)
             first.append(page.cursor or "")
             return replace(page, cursor=first[0])
 

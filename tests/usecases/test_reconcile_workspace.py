@@ -412,7 +412,7 @@ class TestSteps:
     ) -> None:
         asked: list[str | None] = []
 
-        def circle(_query: Any, cursor: str | None = None, *, newest_first: bool = False) -> ContactPage:
+        def circle(_query: Any, cursor: str | None = None, *_: Any) -> ContactPage:
             asked.append(cursor)
             times = watched.intercom.now, watched.intercom.now - 500
             page = tuple(Contact(f"c{at}", Role.USER, updated_at=at) for at in times)

@@ -13,7 +13,7 @@ import pytest
 
 from app.core.errors import RateLimited, Unavailable, Vendor
 from app.core.people import Contact, Role
-from app.integrations.intercom import ContactPage
+from app.integrations.intercom import ContactPage, Order
 from app.storage import people, readings, sync_outcomes, syncs
 from app.storage.people import PersonRecord
 from app.storage.sync_outcomes import SyncOutcome
@@ -585,10 +585,10 @@ class Slow(FakeIntercom):
         self.page_size = 1
 
     def search(
-        self, query: Mapping[str, object], cursor: str | None = None, *, newest_first: bool = False
+        self, query: Mapping[str, object], cursor: str | None = None, order: Order = Order.CHANGED
     ) -> ContactPage:
         self._world.time += timedelta(seconds=self._seconds)
-        return super().search(query, cursor, newest_first=newest_first)
+        return super().search(query, cursor, order)
 
 
 def slow(world: World, contacts: int, seconds: float) -> None:
