@@ -82,7 +82,7 @@ def _within(number: int, kind: str, system: System, found: Found) -> None:
     ground.set_up("leads", "referrers")
     system.await_(lambda: len(system.items("/people", campaign_id=ground.campaign_id)) >= half, 120, every=0.5)
     # The other half is to be met by the run; the program's first sweep would find them in the middle of it.
-    system.await_(lambda: "referral_factory" in _swept(system), 120, every=0.5)
+    system.await_(lambda: _is_swept(ground), 120, every=0.5)
     code = ground.make_people(made.there[half:])[0]["code"]
     ground.make_contacts(made.contacts)
     time.sleep(INDEX_DELAY + 1)
@@ -106,8 +106,9 @@ def _within(number: int, kind: str, system: System, found: Found) -> None:
     ]
 
 
-def _swept(system: System) -> set[str]:
-    return {one["kind"] for one in system.items("/reconciles") if one["finished_at"]}
+def _is_swept(ground: Ground) -> bool:
+    swept = {one["scope"] for one in ground.system.items("/reconciles") if one["finished_at"]}
+    return f"program:{ground.program_id}" in swept
 
 
 def used(seen: list[Seen]) -> float:
