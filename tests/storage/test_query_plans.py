@@ -498,6 +498,22 @@ def test_no_large_table_is_read_whole(full: Database, name: str) -> None:
         assert not (name.startswith(PAGES) and "TEMP B-TREE" in plan), f"a page is sorted out of all:\n{plan}"
 
 
+@pytest.mark.parametrize("name", ["claim", "is anything due"])
+def test_in_a_rush_of_which_statistics_know_nothing_what_is_open_is_not_joined_to_what_is_open(
+    full: Database, name: str
+) -> None:
+    def rush(connection: Connection) -> None:
+        inbox.keep(connection, [EVENT.__class__(f"rush{n}", *_rest(EVENT)) for n in range(3000)])
+        connection.execute(text("UPDATE events SET person_key = 'rush' || id WHERE status = 'received'"))
+        HOT[name](connection)
+
+    (plan,) = [one for one in _plans(full, rush) if "person_leases" in one and "earlier" in one]
+    assert re.search(r"SEARCH earlier .*\(person_key=\?|earlier.*\n *Index Cond: \(+person_key = events\.", plan), (
+        plan
+    )
+    assert not re.search("Hash|Merge|Nested Loop", plan), plan
+
+
 @pytest.mark.parametrize("name", [name for name in HOT if name.startswith("watched leads")])
 def test_watched_leads_are_found_among_everybody_by_their_own_index(full: Database, name: str) -> None:
     for plan in _plans(full, HOT[name]):
