@@ -31,6 +31,8 @@ from app.core.errors import RateLimited, Vendor
 
 REDIS_AWAY_SECONDS: Final = 2.0
 LATE_SECONDS: Final = 0.6
+SENDING_SECONDS: Final = 0.1
+"""How much of being late is left to the way from a slot's being taken to the vendor."""
 REMAINING_SHARE: Final = 0.01
 """Below this share of what the vendor has left for us in its window, all wait for the next: calls are under way."""
 
@@ -249,7 +251,7 @@ class RedisBudget:
 
     def _next_slot(self, lease: _Lease, bulk: bool, deadline: float) -> float:
         """The next slot of the process, if need be from Redis. The lease's lock is held."""
-        while (slot := lease.pop(self._late / 2)) is None:
+        while (slot := lease.pop(max(self._late - SENDING_SECONDS, self._late / 2))) is None:
             wait = self._refill(lease, bulk)
             lease.shut_until = time.monotonic() + wait
             if lease.shut_until > deadline:

@@ -60,12 +60,12 @@ def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
 def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
     """Due, the oldest open event of its person, and nobody is at work on that person."""
     earlier = events.alias("earlier")
-    held_back = select(literal_column("1")).where(
+    held_back = select(earlier.c.id).where(
         earlier.c.person_key == events.c.person_key,
         earlier.c.id < events.c.id,
         status_is(earlier.c.status, *OPEN),
     )
-    leased = select(literal_column("1")).where(
+    leased = select(person_leases.c.person_key).where(
         person_leases.c.person_key == events.c.person_key, person_leases.c.until >= now
     )
     # With an offset PostgreSQL asks for each event by the index. Without, it may join all that is open to all that is
