@@ -20,6 +20,8 @@ from local.seed import INTERCOM_APP
 TRIES = 30
 PAUSE_SECONDS = 0.3
 PATIENCE_SECONDS = 10
+FIRST_ID = 1_000_001
+"""Far from the ids of those whom the sandbox knows: who has another's id is the other."""
 
 Address = tuple[str, str]
 """Where a campaign's signups are sent, and its secret."""
@@ -66,7 +68,7 @@ def crowd(prefix: str, addresses: list[Address], dice: random.Random, *, signups
         email = f"{prefix}{person}@example.com"
         if number >= people and number % 3 == 0:
             email = email.upper()
-        made.append(_signup(addresses[number % len(addresses)], f"{prefix}{number}", number + 1, person, email))
+        made.append(_signup(addresses[number % len(addresses)], f"{prefix}{number}", FIRST_ID + number, person, email))
     dice.shuffle(made)
     return Crowd(prefix, made)
 
