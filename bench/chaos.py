@@ -63,8 +63,8 @@ class Plan:
 
     seed: int = 1
     minutes: float = 10.0
-    signups_a_second: float = 15.0
-    friends: int = 400
+    signups_a_second: float = 36.0
+    friends: int = 2000
     webs: int = 2
     workers: int = 2
     outage: tuple[float, float] = (4.0, 10.0)

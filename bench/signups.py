@@ -68,14 +68,14 @@ def crowd(prefix: str, addresses: list[Address], dice: random.Random, *, signups
         email = f"{prefix}{person}@example.com"
         if number >= people and number % 3 == 0:
             email = email.upper()
-        made.append(_signup(addresses[number % len(addresses)], f"{prefix}{number}", FIRST_ID + number, person, email))
+        made.append(_signup(addresses[number % len(addresses)], f"{prefix}{number}", number, person, email))
     dice.shuffle(made)
     return Crowd(prefix, made)
 
 
 def _signup(address: Address, code: str, number: int, person: int, email: str) -> Signup:
     payload = {
-        "id": number,
+        "id": FIRST_ID + number,
         "code": code,
         "email": email,
         "first_name": f"Person {person}",
