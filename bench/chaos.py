@@ -316,12 +316,11 @@ def _count(system: System, tally: Tally, acknowledged: set[str], converted: Sequ
         people = system.control("GET", "/referral-factory/qualifications")["people"]
         return {one["email"]: one["changed"] for one in people if one["qualified_at"]}
 
+    def is_all_found() -> bool:
+        return qualified().keys() >= set(converted) or _has_reconciled(system, since)
+
     with contextlib.suppress(AssertionError):
-        system.await_(
-            lambda: qualified().keys() >= set(converted) or _has_reconciled(system, since),
-            RECONCILED_SECONDS,
-            every=0.5,
-        )
+        system.await_(is_all_found, RECONCILED_SECONDS, every=0.5)
         system.await_(lambda: system.waiting() == 0, 60, every=0.3)
     there, changed = arrived(system, "chaos"), qualified()
     settle(tally, acknowledged, there, converted, changed)
