@@ -92,6 +92,8 @@ class Unavailable(ApiError):
     ) -> None:
         super().__init__(vendor, message, status=status, request_id=request_id)
         self.sent, self.down = sent, down
+        # No sooner than after so many seconds can it be seen whether the write took effect.
+        self.after = 0.0
 
 
 class RateLimited(ApiError):

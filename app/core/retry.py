@@ -87,7 +87,9 @@ def decide(
             return _refused_token(error.vendor, token_works)
         case Unavailable():
             cause = _UNAVAILABLE[error.vendor]
-            return RetryIn(_later(schedule[attempt], random), cause) if attempt < len(schedule) else GiveUp(cause)
+            if attempt >= len(schedule):
+                return GiveUp(cause)
+            return RetryIn(_later(max(schedule[attempt], error.after), random), cause)
         case Rejected():
             return GiveUp(_rejection(error))
         case NotUnderstood():

@@ -7,6 +7,7 @@ kept also where a later step fails.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 
 from app.core.audiences import Duplicates
@@ -38,6 +39,9 @@ from app.usecases.ways_out import WaysOut
 from app.usecases.write_contact import Notes, WentAwayError, fields_of, refusal, without_refused, write_contact
 
 OVERTAKEN_SECONDS = 1
+
+PROMPT = timedelta(seconds=1)
+"""What fails within this time is as old as its record."""
 
 
 @dataclass(slots=True)
@@ -181,7 +185,7 @@ def _create_once(
     services: Services, intercom: Intercom, sending: Sending, to_write: ContactDraft, trail: Trail
 ) -> Contact | Conflict | Refusal:
     """One attempt, recorded before the call. Should the answer never come, the record stays open."""
-    creation_id = _record(services, sending, to_write, trail)
+    creation_id, began = _record(services, sending, to_write, trail), services.now()
     try:
         made = intercom.create(to_write)
     except Rejected as error:
@@ -190,6 +194,9 @@ def _create_once(
     except ApiError as error:
         if not (isinstance(error, Unavailable) and error.sent):
             trail.creations.append(CreationOutcome(creation_id, "refused", None))
+        elif services.now() - began > PROMPT:
+            # It may have been made just now, and is to be in the index before it is looked for.
+            error.after = services.index_delay.total_seconds()
         raise
     if isinstance(made, Conflict):
         trail.creations.append(CreationOutcome(creation_id, "refused", made.contact_id))

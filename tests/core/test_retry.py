@@ -67,6 +67,14 @@ def test_what_would_fail_again_is_given_up_at_once(error, cause):
     assert decide(error, 0, SCHEDULE) == GiveUp(cause)
 
 
+def test_what_can_be_seen_only_later_is_not_asked_for_sooner():
+    error = Unavailable(INTERCOM, "timeout")
+    error.after = 180.0
+    assert decide(error, 0, SCHEDULE).seconds == 180
+    error.after = 1.0
+    assert decide(error, 0, SCHEDULE).seconds == SCHEDULE[0]
+
+
 def test_chance_lengthens_a_wait_by_at_most_a_tenth_and_never_shortens_it():
     error = Unavailable(INTERCOM, "502")
     waits = [decide(error, 1, SCHEDULE, random=random).seconds for random in (0.0, 0.5, 1.0)]

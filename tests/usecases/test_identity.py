@@ -55,6 +55,30 @@ def live(product: Product) -> list[str]:
     return [one.id for one in product.intercom.contacts.values()]
 
 
+def test_who_may_have_been_made_at_the_end_of_a_long_call_is_looked_for_once_search_must_show_them(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, delay = product.intercom.create, product.services.index_delay.total_seconds()
+
+    def takes_long(draft: ContactDraft) -> Contact | Conflict:
+        product.advance(40)
+        return create(draft)
+
+    monkeypatch.setattr(product.intercom, "create", takes_long)
+    product.intercom.search_lag = True
+    lost(product)
+    event_id = product.receive_lead()
+    product.work()
+    product.advance(delay - 30)  # since the attempt was recorded the delay is over
+    product.work()
+    assert (product.event(event_id).status, product.event(event_id).attempts) == ("retrying", 1)
+    product.advance(60)
+    product.intercom.index()
+    product.work()
+    assert [row.outcome for row in product.activity()] == ["created"]
+    assert len(live(product)) == 1
+
+
 class TestAConflict:
     """Search does not show who is in the way; the answer to the creation does."""
 
