@@ -94,7 +94,7 @@ def test_an_events_id_is_in_the_logs_of_web_and_worker(system: System) -> None:
         parsed = [json.loads(line) for line in system.log(name).splitlines() if line.startswith("{")]
         return [line for line in parsed if str(line.get("event_id")) == row["event_id"]]
 
-    assert [line["status"] for line in lines("web")] == [200]
+    assert [line["status"] for line in system.await_(lambda: lines("web"), 5)] == [200]
     assert [line["status"] for line in system.await_(lambda: lines("worker"), 5)] == ["done"]
     assert "olga" not in system.log("web") + system.log("worker"), "nobody is named in the logs"
 
