@@ -85,6 +85,13 @@ class SyncPage:
 
     def do(self) -> bool:
         """Whether something was kept, so that the next may follow at once."""
+        try:
+            return self._do()
+        except BaseException:
+            self._halt.set()  # who of it waits for a thread would be begun beside the page's next turn
+            raise
+
+    def _do(self) -> bool:
         run, begun = self._run(), self._begun
         if begun is not None and not self._may_go_on(run):
             return self._leave(begun)

@@ -6,7 +6,9 @@ In each test the first page's last contact is held up until somebody of the next
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -14,23 +16,24 @@ from sqlalchemy import update
 from app.core.errors import RateLimited, Unauthorized, Vendor
 from app.storage import programs, syncs
 from app.storage.tables import syncs as sync_rows
-from app.usecases import run_pages
+from app.usecases import run_pages, sync_page
+from app.usecases.sync_page import LOOK_SECONDS
 from tests.product import Product
 from tests.usecases.syncing import Killed, Syncing
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 10.0
 
 
 class Overlap:
-    """Pages of three; ``slow`` is the last of the first page, ``next`` the first of the second."""
+    """Three pages; ``slow`` is the last of the first page, ``next`` the first of the second."""
 
-    def __init__(self, syncing: Syncing, pages: int = 3) -> None:
+    def __init__(self, syncing: Syncing, size: int = 3) -> None:
         self.syncing = syncing
-        syncing.intercom.page_size = 3
-        self.contacts = [syncing.contact(f"p{number}@example.com") for number in range(3 * pages)]
-        self.slow, self.next = "p2@example.com", "p3@example.com"
-        self.begun, self.waited = threading.Event(), list[bool]()
-        syncing.at(self.slow, lambda: self.waited.append(self.begun.wait(PATIENCE_SECONDS)))
+        syncing.intercom.page_size = size
+        self.contacts = [syncing.contact(f"p{number}@example.com") for number in range(3 * size)]
+        self.slow, self.next = f"p{size - 1}@example.com", f"p{size}@example.com"
+        self.begun, self.waited, self.patience = threading.Event(), list[bool](), PATIENCE_SECONDS
+        syncing.at(self.slow, lambda: self.waited.append(self.begun.wait(self.patience)))
         syncing.at(self.next, self.begun.set)
 
     def meanwhile(self, happens: Callable[[], object]) -> None:
@@ -192,8 +195,35 @@ def test_a_page_that_another_worker_has_done_takes_the_begun_one_with_it(overlap
 
 def test_nothing_is_begun_where_room_is_counted(overlap: Overlap) -> None:
     overlap.syncing.limit(account=1000)
-    overlap.waited.append(False)
-    overlap.begun.set()
+    overlap.patience = 3 * LOOK_SECONDS
     sync_id = overlap.syncing.start()
     overlap.syncing.run()
     assert not is_done(overlap, sync_id)
+    assert overlap.waited == [False]
+
+
+def test_a_page_that_breaks_off_begins_nobody_more(syncing: Syncing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be worked on beside the page's next turn."""
+    overlap, broken, plan = Overlap(syncing, size=4), threading.Event(), sync_page.SyncPage._plan
+    sync_id = syncing.start()
+
+    def breaks(page: sync_page.SyncPage, *arguments: Any) -> Any:
+        if page._begun is None:
+            return plan(page, *arguments)
+        broken.set()
+        raise RuntimeError("a bug")
+
+    def outlasts_it() -> None:
+        broken.wait(PATIENCE_SECONDS)
+        time.sleep(0.3)
+
+    monkeypatch.setattr(sync_page.SyncPage, "_plan", breaks)
+    for email in ("p5@example.com", "p6@example.com"):  # by both of the threads
+        syncing.at(email, outlasts_it)
+    syncing.run(threads=2)
+    assert overlap.seen()
+    assert "p7@example.com" not in {one.email for one in syncing.rf.people.values()}
+    monkeypatch.undo()
+    syncing.product.advance(400)
+    syncing.run()
+    assert is_done(overlap, sync_id)
