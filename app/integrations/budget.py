@@ -31,6 +31,7 @@ from app.core.errors import RateLimited, Vendor
 
 REDIS_AWAY_SECONDS: Final = 2.0
 LATE_SECONDS: Final = 0.6
+"""How late a call may be on its way."""
 SENDING_SECONDS: Final = 0.1
 """How much of being late is left to the way from a slot's being taken to the vendor."""
 REMAINING_SHARE: Final = 0.01
